@@ -1,0 +1,12 @@
+//! What to ask a real server, how to ask it, and when.
+//!
+//! [`Spec`] and [`Outcome`] are pure: what is asked and what came of it. One module per protocol does the asking,
+//! and the runner decides when, with one deadline over each whole check.
+
+mod outcome;
+mod probe;
+mod spec;
+
+pub use outcome::Outcome;
+pub use probe::{Observation, Probe, Target};
+pub use spec::{Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec};

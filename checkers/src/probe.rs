@@ -1,0 +1,44 @@
+//! A probe: one question to one target with one timing, asked for all who want to know.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Outcome, Spec};
+
+/// Where a check goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The peer.
+    pub address: SocketAddr,
+    /// The local address to use.
+    pub bind: Option<IpAddr>,
+    /// The mark on the packets.
+    pub fwmark: Option<u32>,
+}
+
+/// One question to one target with one timing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Never used for another probe.
+    pub id: u64,
+    /// Where.
+    pub target: Target,
+    /// What.
+    pub spec: Arc<Spec>,
+    /// From start to start.
+    pub interval: Duration,
+    /// Over the whole check, from the first packet to the last byte.
+    pub timeout: Duration,
+}
+
+/// The result of one run of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The probe's id.
+    pub probe: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// From the start of the check to its end.
+    pub latency: Duration,
+}

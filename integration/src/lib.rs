@@ -1,0 +1,1 @@
+//! What the tests share: real peers, network namespaces and a running director.

@@ -1,0 +1,226 @@
+//! The validated configuration. Whatever holds a [`Model`] need not check it again.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_checkers::Spec;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// The director itself.
+    pub director: Director,
+    /// Sorted by name; names are unique.
+    pub virtual_servers: Vec<Arc<VirtualServer>>,
+}
+
+/// `[director]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Director {
+    /// Who this is, in logs and status; the host's name by default.
+    pub id: String,
+    /// Where the control socket is: `/run/tidegate/control.sock`.
+    pub control_socket: PathBuf,
+    /// The group that may use it besides the owner.
+    pub control_group: Option<String>,
+    /// How long a stop waits for connections to end.
+    pub shutdown_grace: Duration,
+    /// How often the dataplane is compared with what it should be, even when nothing has changed.
+    pub resync_interval: Duration,
+    /// Threads of the proxy; none: one per core.
+    pub proxy_threads: Option<u16>,
+    /// Checks that may run at the same time.
+    pub max_concurrent_checks: u32,
+    /// `[director.log]`
+    pub log: Log,
+}
+
+/// `[director.log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least important line that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Only what failed.
+    Error,
+    /// And what may fail soon.
+    Warn,
+    /// And every decision.
+    #[default]
+    Info,
+    /// And every check.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// `[[virtual_server]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServer {
+    /// Unique.
+    pub name: Arc<str>,
+    /// Never empty; unique per protocol over all virtual servers.
+    pub listen: Vec<SocketAddr>,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Who carries the traffic.
+    pub dataplane: DataplaneKind,
+    /// How a real server is chosen.
+    pub scheduler: Scheduler,
+    /// `scheduler_flags = ["fallback", "port"]`, for `sh` and `mh`.
+    pub scheduler_flags: SchedulerFlags,
+    /// Clients that stay with their real server.
+    pub persistence: Option<Persistence>,
+    /// Least total weight of healthy servers.
+    pub quorum: u32,
+    /// Half the width of the band around it.
+    pub hysteresis: u32,
+    /// Where traffic goes while the quorum is lost; never one of the pool.
+    pub sorry_server: Option<SocketAddr>,
+    /// The ramp after a recovery; zero for none.
+    pub slow_start: Duration,
+    /// What becomes of the connections of a server that died.
+    pub on_down: OnDown,
+    /// Over all attempts to reach a real server for one connection.
+    pub connect_timeout: Duration,
+    /// A connection without a byte in either direction for this long is closed.
+    pub idle_timeout: Duration,
+    /// Tells the real server who the client is.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// All must pass; empty (`type = "none"`): the servers are always healthy.
+    pub checks: Vec<Check>,
+    /// Sorted by address; addresses are unique.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// `[[virtual_server.check]]`, never of `type = "none"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// `name`, or the type and, from the second of that type on, its ordinal: `http`, `http-2`. Unique.
+    pub name: Arc<str>,
+    /// What is asked.
+    pub spec: Arc<Spec>,
+    /// In place of the real server's port.
+    pub port: Option<u16>,
+    /// In place of the real server's address; its port too unless `port` says otherwise.
+    pub connect_to: Option<SocketAddr>,
+    /// The local address to use.
+    pub bind: Option<IpAddr>,
+    /// The mark on the packets.
+    pub fwmark: Option<u32>,
+    /// From start to start.
+    pub interval: Duration,
+    /// Over the whole check; at most the interval.
+    pub timeout: Duration,
+    /// Passes in a row that raise.
+    pub rise: u32,
+    /// Failures in a row that take down.
+    pub fall: u32,
+    /// What a server counts as before the first outcome.
+    pub initially: tidegate_engine::Initially,
+    /// Once passed, its failures no longer remove the server.
+    pub only_admission: bool,
+}
+
+/// `[[virtual_server.real_server]]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RealServer {
+    /// The key within the virtual server.
+    pub address: SocketAddr,
+    /// 0 to 65,535.
+    pub weight: u32,
+    /// The most connections; 0: no limit.
+    pub max_connections: u32,
+}
+
+/// Transport protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// `tcp`
+    Tcp,
+    /// `udp`
+    Udp,
+}
+
+/// Who carries the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum DataplaneKind {
+    /// The daemon itself.
+    #[default]
+    Proxy,
+}
+
+/// IPVS's names of schedulers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Scheduler {
+    /// `rr`
+    RoundRobin,
+    /// `wrr`
+    WeightedRoundRobin,
+    /// `lc`
+    LeastConnection,
+    /// `wlc`
+    #[default]
+    WeightedLeastConnection,
+    /// `sh`
+    SourceHash,
+    /// `mh`
+    Maglev,
+}
+
+/// Flags of the hashing schedulers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SchedulerFlags {
+    /// Choose another server when the hash points at one that cannot be used.
+    pub fallback: bool,
+    /// Hash the client's port too.
+    pub port: bool,
+}
+
+/// `persistence = { timeout = "300s", prefix_v4 = 32, prefix_v6 = 128 }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// From the last connection.
+    pub timeout: Duration,
+    /// 1 to 32.
+    pub prefix_v4: u8,
+    /// 1 to 128.
+    pub prefix_v6: u8,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// `v1`
+    V1,
+    /// `v2`
+    V2,
+}
+
+/// What becomes of the connections of a server that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDown {
+    /// `keep`
+    #[default]
+    Keep,
+    /// `reset`
+    Reset,
+}

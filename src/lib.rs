@@ -1,0 +1,3 @@
+//! The director: configuration, event loop, dataplane adapters, control socket, command line.
+
+pub mod config;
