@@ -9,4 +9,7 @@ mod spec;
 
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
-pub use spec::{Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec};
+pub use spec::{
+    Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
+    is_server_name,
+};

@@ -1,8 +1,12 @@
 //! What is asked of a real server. Pure values; equal specs to equal targets are one probe.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
+use rustls::pki_types::ServerName;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +60,24 @@ pub struct StatusRange {
     pub last: u16,
 }
 
+impl StatusRange {
+    /// Whether `status` is within the range.
+    pub fn contains(self, status: u16) -> bool {
+        (self.first..=self.last).contains(&status)
+    }
+}
+
+/// `200` or `200-299`, as in the configuration.
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
 /// What a body must be.
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -97,5 +119,108 @@ impl std::hash::Hash for Body {
             Self::Matches(regex) => regex.as_str().hash(state),
             Self::Sha256(digest) => digest.hash(state),
         }
+    }
+}
+
+/// Whether `text` can be the [`HttpSpec::method`]: a token (RFC 9110 §9.1), and not CONNECT, which has no path.
+pub fn is_method(text: &str) -> bool {
+    Method::from_bytes(text.as_bytes()).is_ok_and(|method| method != Method::CONNECT)
+}
+
+/// Whether `text` can be the [`HttpSpec::path`]: the origin form of RFC 9112 §3.2.1, so no fragment and nothing that
+/// has to be percent-encoded.
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && PathAndQuery::try_from(text).is_ok()
+}
+
+/// Whether `text` can be the [`HttpSpec::host`]: a name or an address, with a port or without (RFC 9110 §7.2).
+pub fn is_host(text: &str) -> bool {
+    Authority::try_from(text).is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@'))
+}
+
+/// Whether `text` can be the [`TlsSpec::sni`]: a DNS name, or an address, which is verified but not sent
+/// (RFC 6066 §3).
+pub fn is_server_name(text: &str) -> bool {
+    ServerName::try_from(text).is_ok()
+}
+
+/// Whether a check can send this header: a token, and a value of visible ASCII, spaces and tabs (RFC 9110 §5).
+///
+/// Not `Host`, for which there is [`HttpSpec::host`], and none that frames the message or speaks of the connection
+/// (RFC 9110 §7.6.1), since a request has no body and one connection for itself.
+pub fn is_header(name: &str, value: &str) -> bool {
+    const OWN: [HeaderName; 9] = [
+        header::HOST,
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::EXPECT,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+    ];
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| !OWN.contains(&name))
+        && value.is_ascii()
+        && HeaderValue::from_str(value).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods() {
+        assert!(is_method("GET") && is_method("HEAD") && is_method("M-SEARCH"));
+        assert!(!is_method("") && !is_method("GE T") && !is_method("GET\r\n") && !is_method("CONNECT"));
+    }
+
+    #[test]
+    fn paths() {
+        assert!(is_path("/") && is_path("/health?deep=1&x=%20") && is_path("//x"));
+        for bad in ["", "health", "*", "/a b", "/a#b", "/ä", "/a\r\nX: y", "http://x/"] {
+            assert!(!is_path(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        assert!(
+            is_host("www.example.com")
+                && is_host("a:8080")
+                && is_host("[2001:db8::1]:80")
+                && is_host("192.0.2.1")
+        );
+        for bad in ["", ":80", "a b", "user@a", "a/b", "a\r\nX: y"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn server_names() {
+        assert!(
+            is_server_name("www.example.com") && is_server_name("192.0.2.1") && is_server_name("2001:db8::1")
+        );
+        assert!(!is_server_name("") && !is_server_name("a b") && !is_server_name("a:443"));
+    }
+
+    #[test]
+    fn headers() {
+        assert!(is_header("User-Agent", "tidegate") && is_header("x-empty", ""));
+        for (name, value) in
+            [("", "a"), ("a b", "c"), ("x", "a\r\nb: c"), ("x", "ä"), ("Host", "a"), ("Content-Length", "1")]
+        {
+            assert!(!is_header(name, value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn status_ranges() {
+        let range = StatusRange { first: 200, last: 299 };
+        assert!(range.contains(200) && range.contains(299) && !range.contains(199) && !range.contains(300));
+        assert_eq!(range.to_string(), "200-299");
+        assert_eq!(StatusRange { first: 204, last: 204 }.to_string(), "204");
     }
 }
