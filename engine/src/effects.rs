@@ -69,7 +69,8 @@ pub struct Destination {
     pub address: SocketAddr,
     /// 0: no new connections.
     pub weight: u32,
-    /// False when the checks say that the server is dead; a drained server is alive with weight 0.
+    /// False when the checks say that the server is dead. A server that is drained, or of which nothing is
+    /// known yet, is alive with weight 0.
     pub alive: bool,
     /// A member of the pool or the sorry server.
     pub role: Role,

@@ -1,5 +1,6 @@
 //! What happens to the engine.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub u64);
 
-/// One thing that happened.
+/// One thing that happened. What an operator wishes is a [`Command`], which can be refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A check has ended.
     Observation(Observation),
-    /// An operator has spoken.
-    Command(Command),
     /// Nothing but time has passed; sent when [`Engine::deadline`](crate::Engine::deadline) is reached.
     Tick,
 }
@@ -65,6 +64,38 @@ pub enum OutcomeKind {
     NotRun,
 }
 
+impl OutcomeKind {
+    /// Whether it speaks against the server.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, OutcomeKind::Passed | OutcomeKind::NotRun)
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutcomeKind::Passed => "passed",
+            OutcomeKind::Refused => "connection refused",
+            OutcomeKind::Reset => "connection reset",
+            OutcomeKind::ConnectTimeout => "timed out in connect",
+            OutcomeKind::AnswerTimeout => "timed out in answer",
+            OutcomeKind::Unreachable => "unreachable",
+            OutcomeKind::Tls => "TLS failed",
+            OutcomeKind::WrongAnswer => "wrong answer",
+            OutcomeKind::NotRun => "not run",
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.detail {
+            "" => self.kind.fmt(f),
+            detail => write!(f, "{}: {detail}", self.kind),
+        }
+    }
+}
+
 /// An operator's wish. It outlives a reload; a restart forgets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -82,7 +113,7 @@ pub enum Command {
         /// Key of the real server.
         real_server: SocketAddr,
     },
-    /// Use this weight in place of the configured one.
+    /// Use this weight in place of the configured one. A drained server stays drained.
     Weight {
         /// Name of the virtual server.
         virtual_server: Arc<str>,
@@ -91,4 +122,14 @@ pub enum Command {
         /// The weight, 0 to 65,535.
         weight: u32,
     },
+}
+
+impl Command {
+    /// The virtual server and the real server that it is about.
+    pub fn target(&self) -> (&Arc<str>, SocketAddr) {
+        let (Command::Drain { virtual_server, real_server }
+        | Command::Enable { virtual_server, real_server }
+        | Command::Weight { virtual_server, real_server, .. }) = self;
+        (virtual_server, *real_server)
+    }
 }

@@ -5,18 +5,33 @@
 //!
 //! ```text
 //!   Config ──reload(now)──┐
-//!   Observation ──────────┤             ┌─ Effects: events to log, virtual servers whose
-//!   Command ──────────────┼─► Engine ───┤           desired state is another one now
-//!   time passing ─────────┘  handle(now)└─ desired(name): what the dataplane should hold (a level)
+//!   Observation, Tick ────┤             ┌─ Effects: events to log, virtual servers whose
+//!        handle(now)      ├─► Engine ───┤           desired state is another one now
+//!   Command ─command(now)─┘             ├─ desired(name): what the dataplane should hold (a level)
+//!                                       └─ status(): the numbers behind every decision
 //! ```
 //!
 //! Invariant: a weight, a quorum and the sorry server are functions of the state, never incremented; calling
 //! [`Engine::desired`] twice gives the same answer.
+//!
+//! Inside, each layer knows only the one below it: the engine (time, keys, subscriptions) holds virtual
+//! servers (quorum, sorry server), which hold real servers (health, weight), which hold checks (verdicts).
 
+mod check;
 mod config;
 mod effects;
+mod engine;
 mod input;
+mod quorum;
+mod real_server;
+mod status;
+mod virtual_server;
+mod weight;
 
+pub use check::{Run, Verdict};
 pub use config::{Check, Config, Initially, RealServer, VirtualServer};
 pub use effects::{Desired, Destination, Effects, Event, Role};
+pub use engine::{CommandError, Engine, WEIGHT_MAX};
 pub use input::{Command, Input, Observation, Outcome, OutcomeKind, ProbeId};
+pub use real_server::Health;
+pub use status::{CheckStatus, QuorumStatus, RealServerStatus, SorryServerStatus, VirtualServerStatus};

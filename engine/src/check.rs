@@ -1,0 +1,155 @@
+//! One check of one real server: outcomes in, a verdict out.
+//!
+//! ```text
+//!                 first pass                  `fall` failures in a row, unless only_admission
+//!     Unknown ─────────────────► Up{failures} ──────────────► Down{passes}
+//!        │                            ◄──────────────────────     ▲
+//!        │                              `rise` passes in a row    │
+//!        └────────────────────────────────────────────────────────┘
+//!                 first failure
+//! ```
+//!
+//! The first conclusive outcome of an unknown check is believed at once: a director that has just started
+//! must not serve nobody for `rise` intervals. A check that is initially up starts in Up and takes `fall`
+//! failures like any other; with `only_admission` as well it never removes a server. An outcome that says
+//! nothing about the server ([`OutcomeKind::NotRun`]) is shown and changes nothing.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use crate::config::{self, Initially};
+use crate::input::{Observation, Outcome, OutcomeKind};
+
+/// Runs of equal outcomes that are kept for people.
+const HISTORY: usize = 4;
+
+/// What a check says about a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verdict {
+    /// Nothing conclusive yet: counts as down.
+    #[default]
+    Unknown,
+    /// Up, or assumed to be until `fall` failures say otherwise.
+    Up {
+        /// Failures in a row so far.
+        failures: u32,
+    },
+    /// Down.
+    Down {
+        /// Passes in a row so far.
+        passes: u32,
+    },
+}
+
+/// Equal outcomes in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// What came of each.
+    pub outcome: Outcome,
+    /// How many there were.
+    pub times: u32,
+    /// When the first one ended.
+    pub first: Instant,
+    /// When the last one ended.
+    pub last: Instant,
+    /// How long the last one took.
+    pub latency: Duration,
+}
+
+/// What is known from one check about one real server.
+#[derive(Debug, Default)]
+pub(crate) struct Check {
+    pub(crate) verdict: Verdict,
+    /// At most [`HISTORY`], the oldest first. Bounded by runs and not by outcomes: a steady server costs one.
+    pub(crate) history: Vec<Run>,
+}
+
+impl Check {
+    /// What it counts as when nothing is known.
+    pub(crate) fn begin(mut self, initially: Initially) -> Check {
+        if self.verdict == Verdict::Unknown && initially == Initially::Up {
+            self.verdict = Verdict::Up { failures: 0 };
+        }
+        self
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.verdict, Verdict::Up { .. })
+    }
+
+    /// Takes an outcome in. The reason when the check went up or down.
+    pub(crate) fn observe(
+        &mut self,
+        now: Instant,
+        rules: &config::Check,
+        seen: &Observation,
+    ) -> Option<String> {
+        self.remember(now, seen);
+        let outcome = &seen.outcome;
+        let (verdict, reason) = match outcome.kind {
+            OutcomeKind::NotRun => return None,
+            kind if kind.is_failure() => self.verdict.fail(rules, outcome),
+            _ => self.verdict.pass(rules, outcome),
+        };
+        self.verdict = verdict;
+        reason
+    }
+
+    /// Why a check that is not up is not.
+    pub(crate) fn holds_back(&self) -> Cow<'static, str> {
+        match self.history.iter().rev().find(|run| run.outcome.kind.is_failure()) {
+            Some(run) => format!("still down, the last failure: {}", run.outcome).into(),
+            None if self.verdict == Verdict::Unknown => "no outcome yet".into(),
+            None => "still down".into(),
+        }
+    }
+
+    fn remember(&mut self, now: Instant, seen: &Observation) {
+        match self.history.last_mut() {
+            Some(run) if run.outcome == seen.outcome => {
+                run.times = run.times.saturating_add(1);
+                run.last = now;
+                run.latency = seen.latency;
+            }
+            _ => {
+                if self.history.len() == HISTORY {
+                    self.history.remove(0);
+                }
+                self.history.reserve_exact(1);
+                let (outcome, latency) = (seen.outcome.clone(), seen.latency);
+                self.history.push(Run { outcome, times: 1, first: now, last: now, latency });
+            }
+        }
+    }
+}
+
+impl Verdict {
+    fn pass(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+        let up = Verdict::Up { failures: 0 };
+        match self {
+            Verdict::Unknown => (up, Some(format!("first outcome: {outcome}"))),
+            Verdict::Up { .. } => (up, None),
+            Verdict::Down { passes } => match passes.saturating_add(1) {
+                1 if rules.rise <= 1 => (up, Some("1 pass (rise 1)".into())),
+                n if n >= rules.rise => (up, Some(format!("{n} passes in a row (rise {})", rules.rise))),
+                passes => (Verdict::Down { passes }, None),
+            },
+        }
+    }
+
+    fn fail(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+        let down = Verdict::Down { passes: 0 };
+        match self {
+            Verdict::Unknown => (down, Some(format!("first outcome: {outcome}"))),
+            Verdict::Down { .. } => (down, None),
+            Verdict::Up { failures } => match failures.saturating_add(1) {
+                failures if rules.only_admission || failures < rules.fall => (Verdict::Up { failures }, None),
+                1 => (down, Some(format!("1 failure (fall 1): {outcome}"))),
+                n => {
+                    let reason = format!("{n} failures in a row (fall {}), the last: {outcome}", rules.fall);
+                    (down, Some(reason))
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The engine: keys to places, probes to subscribers, time to ramps.
+//!
+//! Invariants:
+//! - Virtual servers stand in ascending order of name and real servers of address, so that a [`Place`] is
+//!   stable between two reloads and the order of places is the order of names.
+//! - `timers` is derived: it holds exactly each real server's next step as of `now`. Nothing else in here
+//!   depends on it but [`Engine::deadline`] and who is looked at when time passes.
+//! - Weights are those of `now`, the time of the last input. Time does not go backwards: an earlier `now` is
+//!   taken as the last one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::effects::{Desired, Destination, Effects, Event};
+use crate::input::{Command, Input, Observation, ProbeId};
+use crate::status::VirtualServerStatus;
+use crate::virtual_server::VirtualServer;
+
+/// The largest weight: what IPVS and the configuration allow.
+pub const WEIGHT_MAX: u32 = 65_535;
+
+/// Decides the weight of every real server. See the [crate's documentation](crate).
+#[derive(Debug, Default)]
+pub struct Engine {
+    virtual_servers: Vec<VirtualServer>,
+    /// Who is interested in each probe, sorted.
+    subscribers: Vec<Subscriber>,
+    timers: BTreeSet<(Instant, Place)>,
+    /// The time of the last input; none before the first.
+    now: Option<Instant>,
+}
+
+/// Why a command was not carried out. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No virtual server has this name.
+    #[error("no virtual server is named \"{0}\"")]
+    UnknownVirtualServer(Arc<str>),
+    /// The virtual server has no real server with this address.
+    #[error("virtual server \"{virtual_server}\" has no real server {real_server}")]
+    UnknownRealServer {
+        /// Its name.
+        virtual_server: Arc<str>,
+        /// The address looked for.
+        real_server: SocketAddr,
+    },
+    /// The weight is above [`WEIGHT_MAX`].
+    #[error("weight {0} is above {WEIGHT_MAX}")]
+    WeightTooLarge(u32),
+}
+
+/// A real server by its indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    virtual_server: u32,
+    real_server: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Subscriber {
+    probe: ProbeId,
+    place: Place,
+    check: u32,
+}
+
+impl Engine {
+    /// An engine with an empty configuration.
+    pub fn new() -> Engine {
+        Engine::default()
+    }
+
+    /// Takes another configuration. What is known is kept by key: of a virtual server by its name, of a real
+    /// server in it by its address, of a check by its key.
+    ///
+    /// A server that was in service stays so: a check that is new to it is assumed up until it has failed.
+    /// What appears for the first time makes no event.
+    pub fn reload(&mut self, now: Instant, mut config: Config) -> Effects {
+        config.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
+        for virtual_server in &mut config.virtual_servers {
+            virtual_server.real_servers.sort_by_key(|server| server.address);
+        }
+        let (was, now) = self.advance(now);
+        self.subscribers = subscribers(&config);
+
+        let known = std::mem::take(&mut self.virtual_servers);
+        let mut before: BTreeMap<_, _> =
+            known.iter().map(|server| (server.name.clone(), server.desired(was))).collect();
+        let mut known: BTreeMap<_, _> =
+            known.into_iter().map(|server| (server.name.clone(), server)).collect();
+        let mut effects = Effects::default();
+        for config in config.virtual_servers {
+            let virtual_server = match known.remove(&config.name) {
+                None => VirtualServer::new(now, config),
+                Some(mut virtual_server) => {
+                    virtual_server.reload(now, config, &mut effects.events);
+                    virtual_server
+                }
+            };
+            if before.remove(&virtual_server.name) != Some(virtual_server.desired(now)) {
+                effects.changed.push(virtual_server.name.clone());
+            }
+            self.virtual_servers.push(virtual_server);
+        }
+        effects.changed.extend(before.into_keys());
+        effects.changed.sort();
+        self.timers = self.next_steps(now);
+        effects
+    }
+
+    /// Takes in what has happened. An observation that nobody waits for is dropped.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Effects {
+        match input {
+            Input::Tick => self.transact(now, Vec::new(), |_, _, _| {}),
+            Input::Observation(seen) => self.observe(now, &seen),
+        }
+    }
+
+    /// Carries out an operator's command.
+    ///
+    /// # Errors
+    ///
+    /// When it names something that does not exist or a weight that is too large; nothing has changed then.
+    pub fn command(&mut self, now: Instant, command: Command) -> Result<Effects, CommandError> {
+        let place = self.target(&command)?;
+        Ok(self.transact(now, vec![place], |virtual_servers, now, events| {
+            let (virtual_server, real_server) = place.indices();
+            virtual_servers[virtual_server].obey(now, real_server, &command, events);
+        }))
+    }
+
+    /// When a weight next changes by itself; send [`Input::Tick`] then. Always later than the last input.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// What the dataplane should hold for the virtual server `name` as of the last input.
+    pub fn desired(&self, name: &str) -> Option<Desired> {
+        let index = self.position(name)?;
+        Some(self.virtual_servers[index].desired(self.now?))
+    }
+
+    /// Every virtual server in ascending order of name, as of the last input.
+    pub fn status(&self) -> impl Iterator<Item = VirtualServerStatus<'_>> {
+        let statuses =
+            |now| self.virtual_servers.iter().map(move |server| VirtualServerStatus::new(server, now));
+        self.now.into_iter().flat_map(statuses)
+    }
+
+    fn observe(&mut self, now: Instant, seen: &Observation) -> Effects {
+        let from = self.subscribers.partition_point(|subscriber| subscriber.probe < seen.probe);
+        let interested: Vec<_> = self.subscribers[from..]
+            .iter()
+            .take_while(|subscriber| subscriber.probe == seen.probe)
+            .copied()
+            .collect();
+        let places = interested.iter().map(|subscriber| subscriber.place).collect();
+        self.transact(now, places, |virtual_servers, now, events| {
+            for subscriber in interested {
+                let (virtual_server, real_server) = subscriber.place.indices();
+                let check = subscriber.check as usize;
+                virtual_servers[virtual_server].observe(now, real_server, check, seen, events);
+            }
+        })
+    }
+
+    fn target(&self, command: &Command) -> Result<Place, CommandError> {
+        if let Command::Weight { weight, .. } = command
+            && *weight > WEIGHT_MAX
+        {
+            return Err(CommandError::WeightTooLarge(*weight));
+        }
+        let (name, address) = command.target();
+        let virtual_server =
+            self.position(name).ok_or_else(|| CommandError::UnknownVirtualServer(name.clone()))?;
+        let real_server = self.virtual_servers[virtual_server].position(address).ok_or_else(|| {
+            CommandError::UnknownRealServer { virtual_server: name.clone(), real_server: address }
+        })?;
+        Ok(Place::new(virtual_server, real_server))
+    }
+
+    /// Applies a change to the real servers at `places`, and the passing of time to those whose timers are
+    /// due; no other weight can change, so that only these are compared with what they were.
+    fn transact(
+        &mut self,
+        now: Instant,
+        mut places: Vec<Place>,
+        apply: impl FnOnce(&mut [VirtualServer], Instant, &mut Vec<Event>),
+    ) -> Effects {
+        let (was, now) = self.advance(now);
+        places.extend(self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place));
+        places.sort_unstable();
+        places.dedup();
+        for place in &places {
+            if let Some(at) = self.next_step(*place, was) {
+                self.timers.remove(&(at, *place));
+            }
+        }
+        let before: Vec<_> = places.iter().map(|place| self.view(*place, was)).collect();
+        let mut effects = Effects::default();
+        apply(&mut self.virtual_servers, now, &mut effects.events);
+        for (place, before) in places.iter().zip(before) {
+            self.timers.extend(self.next_step(*place, now).map(|at| (at, *place)));
+            if self.view(*place, now) != before {
+                effects.changed.push(self.virtual_servers[place.indices().0].name.clone());
+            }
+        }
+        effects.changed.dedup();
+        effects
+    }
+
+    /// The time of the input before this one, and of this one.
+    fn advance(&mut self, now: Instant) -> (Instant, Instant) {
+        let was = self.now.unwrap_or(now);
+        let now = now.max(was);
+        self.now = Some(now);
+        (was, now)
+    }
+
+    /// What a change at `place` can change in the virtual server's desired state.
+    fn view(&self, place: Place, now: Instant) -> (Destination, Option<SocketAddr>) {
+        let (virtual_server, real_server) = place.indices();
+        let virtual_server = &self.virtual_servers[virtual_server];
+        (virtual_server.destination(real_server, now), virtual_server.serving_sorry_server())
+    }
+
+    fn next_step(&self, place: Place, now: Instant) -> Option<Instant> {
+        let (virtual_server, real_server) = place.indices();
+        let virtual_server = &self.virtual_servers[virtual_server];
+        virtual_server.real_servers[real_server].next_step(now, virtual_server.slow_start)
+    }
+
+    /// All timers, from scratch.
+    fn next_steps(&self, now: Instant) -> BTreeSet<(Instant, Place)> {
+        let pools = self.virtual_servers.iter().enumerate();
+        pools
+            .flat_map(|(index, server)| {
+                (0..server.real_servers.len()).map(move |real| Place::new(index, real))
+            })
+            .filter_map(|place| self.next_step(place, now).map(|at| (at, place)))
+            .collect()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.virtual_servers.binary_search_by(|server| (*server.name).cmp(name)).ok()
+    }
+}
+
+impl Place {
+    fn new(virtual_server: usize, real_server: usize) -> Place {
+        Place { virtual_server: virtual_server as u32, real_server: real_server as u32 }
+    }
+
+    fn indices(self) -> (usize, usize) {
+        (self.virtual_server as usize, self.real_server as usize)
+    }
+}
+
+/// Who asks for which probe in a sorted configuration.
+fn subscribers(config: &Config) -> Vec<Subscriber> {
+    let mut subscribers = Vec::new();
+    for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
+        for (real, server) in virtual_server.real_servers.iter().enumerate() {
+            let place = Place::new(index, real);
+            let probes = server.probes.iter().zip(0..);
+            subscribers.extend(probes.map(|(probe, check)| Subscriber { probe: *probe, place, check }));
+        }
+    }
+    subscribers.sort_unstable();
+    subscribers.shrink_to_fit();
+    subscribers
+}

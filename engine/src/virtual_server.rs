@@ -1,0 +1,171 @@
+//! One virtual server: its pool, its quorum, and who gets traffic.
+//!
+//! Invariant: after every method the quorum agrees with the pool, and the quorum's time and events tell of
+//! real changes only. A virtual server begins without a quorum and without an event about it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config;
+use crate::effects::{Desired, Destination, Event, Role};
+use crate::input::{Command, Observation};
+use crate::quorum::Band;
+use crate::real_server::RealServer;
+
+#[derive(Debug)]
+pub(crate) struct VirtualServer {
+    pub(crate) name: Arc<str>,
+    pub(crate) band: Band,
+    pub(crate) held: bool,
+    /// When `held` last changed.
+    pub(crate) since: Instant,
+    pub(crate) sorry_server: Option<SocketAddr>,
+    pub(crate) slow_start: Duration,
+    pub(crate) checks: Vec<config::Check>,
+    /// In ascending order of address.
+    pub(crate) real_servers: Vec<RealServer>,
+}
+
+impl VirtualServer {
+    /// A virtual server of which nothing is known. Its pool must be in ascending order of address.
+    pub(crate) fn new(now: Instant, config: config::VirtualServer) -> VirtualServer {
+        let band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
+        let real_servers =
+            config.real_servers.iter().map(|server| RealServer::new(now, server, &config.checks)).collect();
+        let mut virtual_server = VirtualServer {
+            name: config.name,
+            band,
+            held: false,
+            since: now,
+            sorry_server: config.sorry_server,
+            slow_start: config.slow_start,
+            checks: config.checks,
+            real_servers,
+        };
+        virtual_server.held = band.holds(false, virtual_server.sum());
+        virtual_server
+    }
+
+    /// Takes another configuration, its pool in ascending order of address; what is known of real servers and checks that stay is kept.
+    pub(crate) fn reload(&mut self, now: Instant, config: config::VirtualServer, events: &mut Vec<Event>) {
+        let origin: Vec<_> =
+            config.checks.iter().map(|new| self.checks.iter().position(|old| old.key == new.key)).collect();
+        let old_slow_start = std::mem::replace(&mut self.slow_start, config.slow_start);
+        self.band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
+        self.sorry_server = config.sorry_server;
+        self.checks = config.checks;
+
+        let mut known: BTreeMap<_, _> =
+            self.real_servers.drain(..).map(|server| (server.address, server)).collect();
+        for config in &config.real_servers {
+            let server = match known.remove(&config.address) {
+                None => RealServer::new(now, config, &self.checks),
+                Some(mut server) => {
+                    if server.reload(now, config, &self.checks, &origin, old_slow_start) {
+                        events.push(health_event(&self.name, &server));
+                    }
+                    server
+                }
+            };
+            self.real_servers.push(server);
+        }
+        self.judge(now, events);
+    }
+
+    pub(crate) fn observe(
+        &mut self,
+        now: Instant,
+        real_server: usize,
+        check: usize,
+        seen: &Observation,
+        events: &mut Vec<Event>,
+    ) {
+        let server = &mut self.real_servers[real_server];
+        if server.observe(now, &self.checks, check, seen) {
+            events.push(health_event(&self.name, server));
+            self.judge(now, events);
+        }
+    }
+
+    pub(crate) fn obey(
+        &mut self,
+        now: Instant,
+        real_server: usize,
+        command: &Command,
+        events: &mut Vec<Event>,
+    ) {
+        let server = &mut self.real_servers[real_server];
+        events.push(Event::Operator {
+            virtual_server: self.name.clone(),
+            real_server: server.address,
+            what: server.obey(command),
+        });
+        self.judge(now, events);
+    }
+
+    pub(crate) fn position(&self, real_server: SocketAddr) -> Option<usize> {
+        self.real_servers.binary_search_by_key(&real_server, |server| server.address).ok()
+    }
+
+    pub(crate) fn desired(&self, now: Instant) -> Desired {
+        let pool = (0..self.real_servers.len()).map(|index| self.destination(index, now));
+        let sorry = self.serving_sorry_server().map(|address| Destination {
+            address,
+            weight: 1,
+            alive: true,
+            role: Role::SorryServer,
+        });
+        Desired { destinations: pool.chain(sorry).collect() }
+    }
+
+    /// What the dataplane should hold for one member of the pool. While the sorry server serves, the pool is
+    /// alive as it is and gets no new connections.
+    pub(crate) fn destination(&self, real_server: usize, now: Instant) -> Destination {
+        let mut destination = self.real_servers[real_server].destination(now, self.slow_start);
+        if self.serving_sorry_server().is_some() {
+            destination.weight = 0;
+        }
+        destination
+    }
+
+    /// The sorry server while traffic goes there. A lost quorum without one leaves the pool as it is.
+    pub(crate) fn serving_sorry_server(&self) -> Option<SocketAddr> {
+        self.sorry_server.filter(|_| !self.held)
+    }
+
+    /// W: the weights of healthy servers that are not drained.
+    pub(crate) fn sum(&self) -> u64 {
+        self.real_servers.iter().map(|server| u64::from(server.quorum_share())).sum()
+    }
+
+    /// Brings the quorum in line with the pool.
+    fn judge(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let sum = self.sum();
+        let held = self.band.holds(self.held, sum);
+        if held == self.held {
+            return;
+        }
+        self.held = held;
+        self.since = now;
+        events.push(Event::Quorum {
+            virtual_server: self.name.clone(),
+            held,
+            sum,
+            quorum: self.band.quorum,
+            hysteresis: self.band.hysteresis,
+            sorry_server: self.sorry_server,
+        });
+    }
+}
+
+fn health_event(virtual_server: &Arc<str>, server: &RealServer) -> Event {
+    Event::Health {
+        virtual_server: virtual_server.clone(),
+        real_server: server.address,
+        healthy: server.health.is_up(),
+        check: server.reason.check.clone().unwrap_or_else(|| Arc::from("")),
+        reason: server.reason.text.to_string(),
+    }
+}
