@@ -1,0 +1,97 @@
+//! One run of one probe, from the first packet to the outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout_at;
+
+use crate::tls::{self, Contexts};
+use crate::trace::Trace;
+use crate::{Observation, Outcome, Probe, Spec, clock, http, socket};
+
+/// Asks the probe's question once. Reads the certificate files that it names; a [`Runner`](crate::Runner) reads them
+/// once for all of its probes.
+pub async fn run(probe: Arc<Probe>) -> Observation {
+    Check::new(probe, &mut Contexts::default()).run().await
+}
+
+/// A probe with what its runs share.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    probe: Arc<Probe>,
+    tls: Option<Arc<tls::Context>>,
+}
+
+impl Check {
+    pub(crate) fn new(probe: Arc<Probe>, contexts: &mut Contexts) -> Self {
+        let tls = match &*probe.spec {
+            Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, spec.version)),
+            Spec::Tcp => None,
+        };
+        Self { probe, tls }
+    }
+
+    pub(crate) async fn run(&self) -> Observation {
+        let tls = match self.tls().await {
+            Ok(tls) => tls,
+            Err(outcome) => return self.observation(outcome, Duration::ZERO),
+        };
+        let trace = Trace::new();
+        let start = clock::now();
+        let deadline = start + self.probe.timeout;
+        let answer = timeout_at(deadline.into(), self.ask(tls, &trace)).await;
+        let end = clock::now();
+        let outcome = match answer {
+            Ok(Ok(outcome) | Err(outcome)) => outcome,
+            Err(_) => match lag(end.saturating_duration_since(deadline), self.probe.timeout) {
+                Some(lag) => lag,
+                None => trace.timed_out(self.probe.timeout),
+            },
+        };
+        self.observation(outcome, end - start)
+    }
+
+    /// The configuration for TLS. Waiting for it is no time of the server's, but it does not last for ever either.
+    async fn tls(&self) -> Result<Option<Arc<rustls::ClientConfig>>, Outcome> {
+        let Some(context) = &self.tls else {
+            return Ok(None);
+        };
+        let deadline = clock::now() + self.probe.timeout;
+        match timeout_at(deadline.into(), context.config()).await {
+            Ok(config) => config.map(Some).map_err(Outcome::NotRun),
+            Err(_) => Err(Outcome::NotRun("the certificate files are still being read".to_owned())),
+        }
+    }
+
+    async fn ask(&self, tls: Option<Arc<rustls::ClientConfig>>, trace: &Trace) -> Result<Outcome, Outcome> {
+        match &*self.probe.spec {
+            Spec::Tcp => socket::connect(&self.probe.target).await.map(|_| Outcome::Passed(String::new())),
+            Spec::Http(spec) => http::ask(&self.probe.target, spec, tls, trace).await,
+        }
+    }
+
+    fn observation(&self, outcome: Outcome, latency: Duration) -> Observation {
+        Observation { probe: self.probe.id, outcome, latency }
+    }
+}
+
+/// When our own timer fired much too late the answer may have been waiting for us, so the timeout proves nothing.
+fn lag(late: Duration, timeout: Duration) -> Option<Outcome> {
+    let bound = Duration::from_millis(200) + timeout / 10;
+    (late > bound).then(|| Outcome::NotRun(format!("our own event loop was {} ms late", late.as_millis())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_timer_is_our_own_fault() {
+        let (ms, timeout) = (Duration::from_millis, Duration::from_secs(1));
+        assert_eq!(lag(ms(300), timeout), None);
+        assert_eq!(
+            lag(ms(301), timeout),
+            Some(Outcome::NotRun("our own event loop was 301 ms late".to_owned()))
+        );
+    }
+}

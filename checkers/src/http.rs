@@ -1,0 +1,164 @@
+//! HTTP checks: one request on a connection of its own.
+
+mod body;
+mod request;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::select;
+use tokio::task::JoinSet;
+
+use crate::trace::{Step, Trace, Traced};
+use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, tls};
+
+/// The most that an answer's header may have, in bytes.
+const MAX_HEADER: usize = 64 << 10;
+/// What a server may send of the body before we have asked for more, in bytes (RFC 9113 §5.2).
+const WINDOW: u32 = 64 << 10;
+
+/// Sends the request and judges the answer. Either result is the outcome; an error ended the exchange early.
+pub(crate) async fn ask(
+    target: &Target,
+    spec: &HttpSpec,
+    config: Option<Arc<ClientConfig>>,
+    trace: &Trace,
+) -> Result<Outcome, Outcome> {
+    match (&spec.tls, config) {
+        (Some(tls), Some(config)) => {
+            let name = tls::server_name(spec, tls, target.address)?;
+            let tcp = socket::connect(target).await?;
+            trace.enter(Step::Handshake);
+            let stream = tls::handshake(tcp, name, config, trace).await?;
+            exchange(stream, target, spec, trace).await
+        }
+        _ => exchange(socket::connect(target).await?, target, spec, trace).await,
+    }
+}
+
+async fn exchange<S>(io: S, target: &Target, spec: &HttpSpec, trace: &Trace) -> Result<Outcome, Outcome>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let request = request::build(spec, target.address)?;
+    trace.enter(Step::Header);
+    let io = TokioIo::new(Traced::new(io, Step::Header, trace));
+    let failed = |error| failure(&error, spec.version, trace);
+    if spec.version == HttpVersion::Http2 {
+        let tasks = Tasks::default();
+        let _guard = AbortOnDrop(tasks.clone());
+        let (mut sender, connection) = http2::Builder::new(tasks)
+            .max_header_list_size(MAX_HEADER as u32)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .handshake::<_, Empty<Bytes>>(io)
+            .await
+            .map_err(failed)?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(failed)?;
+            judge(response, spec, trace).await
+        };
+        drive(connection, answer).await
+    } else {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEADER)
+            .handshake::<_, Empty<Bytes>>(io)
+            .await
+            .map_err(failed)?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(failed)?;
+            judge(response, spec, trace).await
+        };
+        drive(connection, answer).await
+    }
+}
+
+/// Runs the connection for as long as the answer needs it. How the connection ends is told to whoever waits on it.
+async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T {
+    let connection = async {
+        connection.await;
+        std::future::pending().await
+    };
+    select! {
+        biased;
+        outcome = answer => outcome,
+        outcome = connection => outcome,
+    }
+}
+
+async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> Result<Outcome, Outcome> {
+    let status = describe(response.status());
+    if !spec.status.iter().any(|range| range.contains(response.status().as_u16())) {
+        return Ok(Outcome::WrongAnswer(format!("{status} instead of {}", list(&spec.status))));
+    }
+    if let Some(expected) = &spec.body {
+        trace.enter(Step::Body);
+        let failed = |error| failure(&error, spec.version, trace);
+        body::judge(response.into_body(), expected, spec.max_body, trace, failed)
+            .await?
+            .map_err(|why| Outcome::WrongAnswer(format!("{status}, but {why}")))?;
+    }
+    Ok(Outcome::Passed(status))
+}
+
+/// What an error of hyper's means: first what happened to the connection, then what was wrong with the answer.
+fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome {
+    let source = std::error::Error::source(error);
+    let protocol = error.is_parse()
+        || source.and_then(|source| source.downcast_ref::<h2::Error>()).is_some_and(|error| !error.is_io());
+    match trace.end() {
+        Some(end) if !protocol => return end,
+        _ => {}
+    }
+    let name = match version {
+        HttpVersion::Http2 if trace.begins_with(b"HTTP/1") => "HTTP/2 but HTTP/1".to_owned(),
+        HttpVersion::Http2 => "HTTP/2".to_owned(),
+        _ => "HTTP/1".to_owned(),
+    };
+    let why = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let first = trace.first().map(|first| format!("; it begins with {first}")).unwrap_or_default();
+    Outcome::WrongAnswer(format!("the answer is not {name} ({why}){first}"))
+}
+
+/// `404 Not Found`; the words are ours, not the server's.
+fn describe(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+fn list(ranges: &[StatusRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs the tasks of an HTTP/2 connection, which hyper wants to have run beside it.
+#[derive(Debug, Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+}
+
+/// Ends the tasks, and with them the connection, when the check ends; otherwise a server that does not close would
+/// keep the connection open for as long as it likes.
+struct AbortOnDrop(Tasks);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
