@@ -54,13 +54,13 @@ pub enum CommandError {
 
 /// A real server by its indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(crate) struct Place {
     virtual_server: u32,
     real_server: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Subscriber {
+pub(crate) struct Subscriber {
     probe: ProbeId,
     place: Place,
     check: u32,
@@ -245,6 +245,14 @@ impl Engine {
 
     fn position(&self, name: &str) -> Option<usize> {
         self.virtual_servers.binary_search_by(|server| (*server.name).cmp(name)).ok()
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// Whether the timers are what a look at every real server gives.
+    pub(crate) fn timers_agree(&self) -> bool {
+        self.now.is_none_or(|now| self.timers == self.next_steps(now))
     }
 }
 

@@ -28,6 +28,9 @@ mod status;
 mod virtual_server;
 mod weight;
 
+#[cfg(test)]
+mod tests;
+
 pub use check::{Run, Verdict};
 pub use config::{Check, Config, Initially, RealServer, VirtualServer};
 pub use effects::{Desired, Destination, Effects, Event, Role};

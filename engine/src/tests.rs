@@ -1,0 +1,7 @@
+//! The engine seen from outside: the rules one by one, and properties over random histories.
+
+mod large;
+mod model;
+mod properties;
+mod rules;
+mod support;

@@ -1,0 +1,209 @@
+//! What the engine should decide, worked out the slow way: every outcome is remembered, and every verdict is
+//! folded anew from the first one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::*;
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) pools: BTreeMap<Arc<str>, Pool>,
+}
+
+pub(super) struct Pool {
+    config: VirtualServer,
+    pub(super) held: bool,
+    pub(super) servers: BTreeMap<SocketAddr, Member>,
+}
+
+pub(super) struct Member {
+    config: RealServer,
+    drained: bool,
+    operator_weight: Option<u32>,
+    facts: BTreeMap<Arc<str>, Vec<Fact>>,
+    pub(super) state: State,
+    /// When it last recovered, while that still matters.
+    recovered: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Unknown,
+    Up,
+    Down,
+}
+
+enum Fact {
+    Assumed,
+    Outcome { passed: bool, rules: Check },
+}
+
+impl Model {
+    pub(super) fn reload(&mut self, now: Instant, config: &Config) {
+        let mut known = std::mem::take(&mut self.pools);
+        for config in &config.virtual_servers {
+            let old = known.remove(&config.name);
+            self.pools.insert(config.name.clone(), Pool::reload(now, config, old));
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn observe(&mut self, now: Instant, probe: ProbeId, kind: OutcomeKind) {
+        for pool in self.pools.values_mut() {
+            for member in pool.servers.values_mut() {
+                for (rules, asked) in pool.config.checks.iter().zip(&member.config.probes) {
+                    if *asked == probe && kind != OutcomeKind::NotRun {
+                        let fact =
+                            Fact::Outcome { passed: kind == OutcomeKind::Passed, rules: rules.clone() };
+                        member.facts.entry(rules.key.clone()).or_default().push(fact);
+                    }
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// False when there is nobody to obey.
+    pub(super) fn obey(&mut self, now: Instant, command: &Command) -> bool {
+        let (name, address) = command.target();
+        let Some(member) = self.pools.get_mut(name).and_then(|pool| pool.servers.get_mut(&address)) else {
+            return false;
+        };
+        match command {
+            Command::Drain { .. } => member.drained = true,
+            Command::Enable { .. } => (member.drained, member.operator_weight) = (false, None),
+            Command::Weight { weight, .. } => member.operator_weight = Some(*weight),
+        }
+        self.settle(now);
+        true
+    }
+
+    fn settle(&mut self, now: Instant) {
+        for pool in self.pools.values_mut() {
+            for member in pool.servers.values_mut() {
+                member.settle(now, &pool.config.checks);
+            }
+            let (sum, quorum) = (pool.sum(), u64::from(pool.config.quorum));
+            let hysteresis = u64::from(pool.config.hysteresis);
+            if sum >= quorum + hysteresis && sum > 0 {
+                pool.held = true;
+            } else if sum + hysteresis < quorum || sum == 0 {
+                pool.held = false;
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn reload(now: Instant, config: &VirtualServer, old: Option<Pool>) -> Pool {
+        let old_slow_start = old.as_ref().map_or(Duration::ZERO, |old| old.config.slow_start);
+        let held = old.as_ref().is_some_and(|old| old.held);
+        let mut known = old.map(|old| old.servers).unwrap_or_default();
+        let mut servers = BTreeMap::new();
+        for server in &config.real_servers {
+            let mut member = known.remove(&server.address).unwrap_or_else(|| Member::new(server));
+            member.config = server.clone();
+            member.recovered = member.recovered.filter(|start| now - *start < old_slow_start);
+            member.facts.retain(|key, _| config.checks.iter().any(|rules| rules.key == *key));
+            for rules in &config.checks {
+                let facts = member.facts.entry(rules.key.clone()).or_default();
+                if facts.is_empty() && (member.state == State::Up || rules.initially == Initially::Up) {
+                    facts.push(Fact::Assumed);
+                }
+            }
+            servers.insert(server.address, member);
+        }
+        Pool { config: config.clone(), held, servers }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.servers.values().map(|member| u64::from(member.whole_weight())).sum()
+    }
+
+    pub(super) fn desired(&self, now: Instant) -> Desired {
+        let sorry = self.config.sorry_server.filter(|_| !self.held);
+        let pool = self.servers.values().map(|member| Destination {
+            address: member.config.address,
+            weight: if sorry.is_some() { 0 } else { member.weight(now, self.config.slow_start) },
+            alive: member.state != State::Down,
+            role: Role::RealServer,
+        });
+        let sorry =
+            sorry.map(|address| Destination { address, weight: 1, alive: true, role: Role::SorryServer });
+        Desired { destinations: pool.chain(sorry).collect() }
+    }
+
+    /// Weights as if the quorum were held.
+    pub(super) fn weights(&self, now: Instant) -> Vec<u32> {
+        self.servers.values().map(|member| member.weight(now, self.config.slow_start)).collect()
+    }
+}
+
+impl Member {
+    fn new(config: &RealServer) -> Member {
+        Member {
+            config: config.clone(),
+            drained: false,
+            operator_weight: None,
+            facts: BTreeMap::new(),
+            state: State::Unknown,
+            recovered: None,
+        }
+    }
+
+    fn settle(&mut self, now: Instant, checks: &[Check]) {
+        let verdicts: Vec<_> = checks.iter().map(|rules| fold(&self.facts[&rules.key])).collect();
+        let state = if verdicts.iter().all(|verdict| *verdict == Some(true)) {
+            State::Up
+        } else if self.state != State::Unknown || verdicts.contains(&Some(false)) {
+            State::Down
+        } else {
+            State::Unknown
+        };
+        if state != self.state {
+            self.recovered = (self.state == State::Down).then_some(now);
+        }
+        self.state = state;
+    }
+
+    pub(super) fn target(&self) -> u32 {
+        self.operator_weight.unwrap_or(self.config.weight)
+    }
+
+    fn whole_weight(&self) -> u32 {
+        if self.state == State::Up && !self.drained { self.target() } else { 0 }
+    }
+
+    /// The least whole weight that is no smaller than the share of the slow start that has passed.
+    fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
+        let target = self.whole_weight();
+        let Some(elapsed) = self.recovered.map(|start| now - start).filter(|elapsed| *elapsed < slow_start)
+        else {
+            return target;
+        };
+        let enough = |weight: &u32| slow_start * *weight >= elapsed * target;
+        (1..target).find(enough).unwrap_or(target)
+    }
+}
+
+/// The verdict of a whole history: up, down or unknown.
+fn fold(facts: &[Fact]) -> Option<bool> {
+    let mut verdict = None;
+    let mut streak = 0_i64; // Passes in a row, or failures in a row as a negative number.
+    for fact in facts {
+        let Fact::Outcome { passed, rules } = fact else {
+            verdict = Some(true);
+            continue;
+        };
+        streak = if *passed { streak.max(0) + 1 } else { streak.min(0) - 1 };
+        verdict = match verdict {
+            None => Some(*passed),
+            Some(true) => Some(rules.only_admission || streak > -i64::from(rules.fall)),
+            Some(false) => Some(streak >= i64::from(rules.rise)),
+        };
+    }
+    verdict
+}

@@ -1,0 +1,161 @@
+//! Configurations and a driver for tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::*;
+
+/// Where a test's time begins.
+#[allow(clippy::disallowed_methods)] // There is no other way to make an Instant, and no test waits.
+pub(super) fn epoch() -> Instant {
+    Instant::now()
+}
+
+pub(super) fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 80))
+}
+
+pub(super) fn sorry() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8081))
+}
+
+pub(super) fn check(key: &str) -> Check {
+    Check { key: key.into(), rise: 2, fall: 3, initially: Initially::Down, only_admission: false }
+}
+
+/// The probe of real server `host` for its check number `check`.
+pub(super) fn probe(host: u8, check: u8) -> ProbeId {
+    ProbeId(u64::from(host) * 10 + u64::from(check))
+}
+
+/// A virtual server "web" with the given checks and servers 1, 2, … of the given weights.
+pub(super) fn web(checks: &[Check], weights: &[u32]) -> VirtualServer {
+    let servers = (1_u8..).zip(weights).map(|(host, weight)| RealServer {
+        address: address(host),
+        weight: *weight,
+        probes: (0_u8..).zip(checks).map(|(check, _)| probe(host, check)).collect(),
+    });
+    VirtualServer {
+        name: "web".into(),
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        slow_start: Duration::ZERO,
+        checks: checks.to_vec(),
+        real_servers: servers.collect(),
+    }
+}
+
+pub(super) fn only(virtual_server: VirtualServer) -> Config {
+    Config { virtual_servers: vec![virtual_server] }
+}
+
+pub(super) fn observation(probe: ProbeId, kind: OutcomeKind) -> Input {
+    let outcome = Outcome { kind, detail: "".into() };
+    Input::Observation(Observation { probe, outcome, latency: Duration::from_millis(1) })
+}
+
+/// An engine and the time it believes in.
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) now: Instant,
+}
+
+impl Bench {
+    pub(super) fn new(config: Config) -> Bench {
+        let mut bench = Bench { engine: Engine::new(), now: epoch() };
+        let effects = bench.reload(config);
+        assert_eq!(effects.events, [], "the first configuration is no event");
+        bench
+    }
+
+    pub(super) fn reload(&mut self, config: Config) -> Effects {
+        self.engine.reload(self.now, config)
+    }
+
+    pub(super) fn later(&mut self, by: Duration) -> Effects {
+        self.now += by;
+        self.engine.handle(self.now, Input::Tick)
+    }
+
+    pub(super) fn see(&mut self, probe: ProbeId, kind: OutcomeKind) -> Effects {
+        self.engine.handle(self.now, observation(probe, kind))
+    }
+
+    /// One outcome of check 0 of the server.
+    pub(super) fn pass(&mut self, host: u8) -> Effects {
+        self.see(probe(host, 0), OutcomeKind::Passed)
+    }
+
+    pub(super) fn fail(&mut self, host: u8) -> Effects {
+        self.see(probe(host, 0), OutcomeKind::Refused)
+    }
+
+    pub(super) fn drain(&mut self, host: u8) -> Effects {
+        self.command(Command::Drain { virtual_server: "web".into(), real_server: address(host) })
+    }
+
+    pub(super) fn enable(&mut self, host: u8) -> Effects {
+        self.command(Command::Enable { virtual_server: "web".into(), real_server: address(host) })
+    }
+
+    pub(super) fn weigh(&mut self, host: u8, weight: u32) -> Effects {
+        self.command(Command::Weight { virtual_server: "web".into(), real_server: address(host), weight })
+    }
+
+    fn command(&mut self, command: Command) -> Effects {
+        self.engine.command(self.now, command).unwrap()
+    }
+
+    /// Weights in order of address, and the sorry server's when it serves.
+    pub(super) fn weights(&self) -> Vec<u32> {
+        self.engine
+            .desired("web")
+            .unwrap()
+            .destinations
+            .iter()
+            .map(|destination| destination.weight)
+            .collect()
+    }
+
+    pub(super) fn server(&self, host: u8) -> RealServerStatus<'_> {
+        let web = self.engine.status().find(|server| &**server.name == "web").unwrap();
+        web.real_servers().find(|server| server.address == address(host)).unwrap()
+    }
+
+    pub(super) fn quorum(&self) -> QuorumStatus {
+        self.engine.status().find(|server| &**server.name == "web").unwrap().quorum
+    }
+
+    /// The deciding check and the reason for the server's state.
+    pub(super) fn reason(&self, host: u8) -> (&str, &str) {
+        let server = self.server(host);
+        (server.deciding_check.map_or("", |key| key), server.reason)
+    }
+}
+
+/// The texts of events, for people who read a test.
+pub(super) fn told(effects: &Effects) -> Vec<String> {
+    effects.events.iter().map(tell).collect()
+}
+
+fn tell(event: &Event) -> String {
+    match event {
+        Event::Health { real_server, healthy, check, reason, .. } => {
+            let state = if *healthy { "up" } else { "down" };
+            format!("{} {state} by {check:?}: {reason}", real_server.ip())
+        }
+        Event::Quorum { held, sum, quorum, hysteresis, sorry_server, .. } => {
+            let state = if *held { "gained" } else { "lost" };
+            let sorry = if sorry_server.is_some() { ", sorry server" } else { "" };
+            format!("quorum {state} at {sum} for {quorum} ± {hysteresis}{sorry}")
+        }
+        Event::Operator { real_server, what, .. } => format!("{} {what}", real_server.ip()),
+    }
+}
+
+/// The names in `changed`.
+pub(super) fn names(effects: &Effects) -> Vec<&str> {
+    effects.changed.iter().map(Arc::as_ref).collect()
+}
