@@ -1,0 +1,129 @@
+//! One service as the threads use it: compiled at publish, immutable, shared.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::cells::PerThread;
+use crate::clock::Millis;
+use crate::persistence::Templates;
+use crate::scheduler::{Candidates, Cursor, Plan};
+use crate::slots::{Reservation, ServiceCells, Slot, Slots};
+use crate::{Persistence, Service};
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) service: Arc<Service>,
+    pub(crate) cells: Arc<PerThread<ServiceCells>>,
+    plan: Plan,
+    /// In the order of the service's destinations.
+    slots: Vec<Arc<Slot>>,
+    templates: Option<Arc<Templates>>,
+}
+
+impl Pool {
+    /// `before`: the same service in the table before. If nothing has changed it is used on.
+    pub(crate) fn compile(
+        service: &Arc<Service>,
+        before: Option<&Arc<Pool>>,
+        slots: &mut Slots,
+    ) -> Arc<Pool> {
+        if let Some(before) = before
+            && (Arc::ptr_eq(&before.service, service) || before.service == *service)
+        {
+            return Arc::clone(before);
+        }
+        let destinations = &service.destinations;
+        Arc::new(Pool {
+            service: Arc::clone(service),
+            cells: slots.service(service.key),
+            plan: Plan::new(service.scheduler, service.scheduler_flags, destinations),
+            slots: destinations.iter().map(|one| slots.destination(&service.group, one.address)).collect(),
+            templates: service.persistence.map(|settings| templates(settings, before)),
+        })
+    }
+
+    /// Chooses a destination for a connection of `client` and takes a place there. `tried` have failed this
+    /// connection already.
+    pub(crate) fn choose(
+        &self,
+        cursor: &mut Cursor,
+        client: SocketAddr,
+        tried: &[SocketAddr],
+        now: Millis,
+    ) -> Option<Reservation> {
+        let view = View { pool: self, tried };
+        let Some((settings, templates)) = self.service.persistence.zip(self.templates.as_deref()) else {
+            return self.schedule(cursor, client, &view);
+        };
+        // A template whose destination is drained, dead or full is given up: a drain must end.
+        let kept = templates
+            .find(settings, client.ip(), now)
+            .and_then(|address| self.index(address))
+            .filter(|&index| view.usable(index))
+            .and_then(|index| self.reserve(index));
+        let chosen = kept.or_else(|| self.schedule(cursor, client, &view))?;
+        templates.note(settings, client.ip(), chosen.slot().address, now);
+        Some(chosen)
+    }
+
+    /// Whether there is a destination left besides `current` and those that were tried.
+    pub(crate) fn has_other(&self, tried: &[SocketAddr], current: SocketAddr) -> bool {
+        let view = View { pool: self, tried };
+        let other = |index: usize| self.service.destinations[index].address != current && view.usable(index);
+        (0..view.count()).any(other)
+    }
+
+    fn schedule(&self, cursor: &mut Cursor, client: SocketAddr, view: &View<'_>) -> Option<Reservation> {
+        // Another thread may take the last place between the choice and the reservation; then it is seen to
+        // be full at the next look. The bound is against a race lost again and again.
+        (0..=self.slots.len()).find_map(|_| {
+            let index = self.plan.pick(cursor, view, client)?;
+            self.reserve(index)
+        })
+    }
+
+    fn reserve(&self, index: usize) -> Option<Reservation> {
+        self.slots[index].reserve(self.service.destinations[index].max_connections)
+    }
+
+    fn index(&self, address: SocketAddr) -> Option<usize> {
+        self.service.destinations.binary_search_by_key(&address, |destination| destination.address).ok()
+    }
+}
+
+/// A change of the networks' size makes the old templates meaningless; one of the timeout does not.
+fn templates(settings: Persistence, before: Option<&Arc<Pool>>) -> Arc<Templates> {
+    let same = |pool: &&Arc<Pool>| {
+        pool.service
+            .persistence
+            .is_some_and(|old| (old.prefix_v4, old.prefix_v6) == (settings.prefix_v4, settings.prefix_v6))
+    };
+    let kept = before.filter(same).and_then(|pool| pool.templates.clone());
+    kept.unwrap_or_else(|| Arc::new(Templates::new()))
+}
+
+struct View<'a> {
+    pool: &'a Pool,
+    tried: &'a [SocketAddr],
+}
+
+impl Candidates for View<'_> {
+    fn count(&self) -> usize {
+        self.pool.slots.len()
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.pool.service.destinations[index].weight
+    }
+
+    fn active(&self, index: usize) -> u64 {
+        self.pool.slots[index].active()
+    }
+
+    fn usable(&self, index: usize) -> bool {
+        let destination = &self.pool.service.destinations[index];
+        let room =
+            destination.max_connections == 0 || self.active(index) < destination.max_connections.into();
+        destination.alive && destination.weight > 0 && room && !self.tried.contains(&destination.address)
+    }
+}

@@ -1,0 +1,346 @@
+//! All TCP connections of one thread.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with, connect, getsockname, sockopt};
+use slab::Slab;
+
+use crate::clock::{Millis, millis};
+use crate::connection::{Attempt, Connection, Flow, Phase, Upstream};
+use crate::core::{Core, is_exhausted, is_ours};
+use crate::listener::new_socket;
+use crate::proxy_protocol;
+use crate::pump::Half;
+use crate::services::Services;
+use crate::timer::Wheel;
+use crate::token::{Serial, Token};
+use crate::{Protocol, Service};
+
+/// Connections accepted from one listener before the others have their turn.
+const ACCEPTS: usize = 64;
+/// Connections for which room is made at the start; beyond it the storage grows as needed.
+const CAPACITY: usize = 16 * 1024;
+
+pub(crate) struct Tcp {
+    connections: Slab<Connection>,
+    timers: Wheel,
+    /// Connections that have spent their budget and have more to move.
+    ready: VecDeque<(usize, Serial)>,
+}
+
+/// What is left in a listener's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Empty,
+    More,
+    /// No descriptor to accept with.
+    Stuck,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Both directions are over.
+    Orderly,
+    /// By RST, so that nobody takes what he got for the whole.
+    Reset,
+}
+
+impl Tcp {
+    pub(crate) fn new(now: Millis) -> Tcp {
+        Tcp { connections: Slab::with_capacity(CAPACITY), timers: Wheel::new(now), ready: VecDeque::new() }
+    }
+
+    pub(crate) fn accept(&mut self, core: &mut Core, services: &mut Services, service: usize) -> Queue {
+        for _ in 0..ACCEPTS {
+            let Some(entry) = services.get(service) else { return Queue::Empty };
+            let Some(listener) = &entry.listener else { return Queue::Empty };
+            match acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((client, peer)) => {
+                    let cells = entry.pool.cells.of(core.thread);
+                    match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+                        Some(peer) if core.has_room() => {
+                            cells.accepted.add(1);
+                            self.begin(core, services, service, client, peer);
+                        }
+                        _ => {
+                            cells.over_limit.add(1);
+                            reset(&client);
+                        }
+                    }
+                }
+                Err(Errno::AGAIN) => return Queue::Empty,
+                Err(error) if is_exhausted(error) => return Queue::Stuck,
+                // The client has gone, or one of the network errors that accept(2) says to retry on.
+                Err(_) => {}
+            }
+        }
+        Queue::More
+    }
+
+    fn begin(
+        &mut self,
+        core: &mut Core,
+        services: &mut Services,
+        service: usize,
+        client: OwnedFd,
+        peer: SocketAddr,
+    ) {
+        let Some(entry) = services.get(service) else { return };
+        let deadline = core.now.saturating_add(millis(entry.pool.service.connect_timeout));
+        services.enter(service);
+        core.open().connections.add(1);
+        let serial = core.serial.advance();
+        let phase = Phase::Connecting(Attempt { peer, deadline, upstream: None, tried: Vec::new() });
+        let index = self.connections.insert(Connection { serial, service, client, phase });
+        self.attempt(core, services, index);
+    }
+
+    /// Turns to the next destination, or turns the client away.
+    fn attempt(&mut self, core: &mut Core, services: &mut Services, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let Phase::Connecting(attempt) = &mut connection.phase else { return };
+        let Some(entry) = services.get(connection.service) else { return };
+        let cells = entry.pool.cells.of(core.thread);
+        while core.now < attempt.deadline {
+            let Some(place) = entry.pool.choose(&mut entry.cursor, attempt.peer, &attempt.tried, core.now)
+            else {
+                break;
+            };
+            let address = place.slot().address;
+            match dial(core, address, Token::Server(index, connection.serial)) {
+                Ok(socket) => {
+                    attempt.upstream = Some(Upstream { socket, place });
+                    // While there are others, one that does not answer must leave time for them.
+                    let left = attempt.deadline - core.now;
+                    let share = if entry.pool.has_other(&attempt.tried, address) { left / 2 } else { left };
+                    self.timers.set(index, core.now + share.max(1));
+                    return;
+                }
+                Err(error) if is_exhausted(error) => {
+                    cells.over_limit.add(1);
+                    return self.end(core, services, index, End::Reset);
+                }
+                Err(error) => {
+                    if !is_ours(error) {
+                        place.slot().cells.of(core.thread).connect_failures.add(1);
+                    }
+                    attempt.tried.push(address);
+                }
+            }
+        }
+        cells.no_destination.add(1);
+        self.end(core, services, index, End::Reset);
+    }
+
+    /// The attempt under way has come to nothing, for a reason of the destination's.
+    fn failed(&mut self, core: &mut Core, services: &mut Services, index: usize) {
+        if let Some(Connection { phase: Phase::Connecting(attempt), .. }) = self.connections.get_mut(index)
+            && let Some(upstream) = attempt.upstream.take()
+        {
+            let slot = upstream.place.slot();
+            slot.cells.of(core.thread).connect_failures.add(1);
+            attempt.tried.push(slot.address);
+        }
+        self.attempt(core, services, index);
+    }
+
+    pub(crate) fn event(
+        &mut self,
+        core: &mut Core,
+        services: &mut Services,
+        token: Token,
+        flags: EventFlags,
+    ) {
+        let (Token::Client(index, serial) | Token::Server(index, serial)) = token else { return };
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.serial != serial {
+            return;
+        }
+        match &mut connection.phase {
+            Phase::Connecting(attempt) => {
+                let Some(upstream) = &attempt.upstream else { return };
+                match sockopt::socket_error(&upstream.socket) {
+                    Ok(Ok(())) if flags.contains(EventFlags::HUP) => self.failed(core, services, index),
+                    Ok(Ok(())) if flags.contains(EventFlags::OUT) => {
+                        self.establish(core, services, index, flags)
+                    }
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => self.failed(core, services, index),
+                }
+            }
+            Phase::Established(flow) => {
+                let (reading, writing) = match token {
+                    Token::Client(..) => (&mut flow.up, &mut flow.down),
+                    _ => (&mut flow.down, &mut flow.up),
+                };
+                let broken = flags.contains(EventFlags::ERR);
+                if broken && reading.has_ended() {
+                    // Nobody would read the error.
+                    return self.end(core, services, index, End::Reset);
+                }
+                let ending = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+                reading.ending |= ending;
+                reading.readable |= ending || flags.contains(EventFlags::IN);
+                writing.writable |= flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR);
+                self.carry(core, services, index);
+            }
+        }
+    }
+
+    fn establish(&mut self, core: &mut Core, services: &mut Services, index: usize, flags: EventFlags) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let Phase::Connecting(attempt) = &mut connection.phase else { return };
+        let Some(upstream) = attempt.upstream.take() else { return };
+        let Some(entry) = services.get(connection.service) else { return };
+        upstream.place.slot().cells.of(core.thread).connections.add(1);
+        let first = first_bytes(&entry.pool.service, &connection.client, attempt.peer);
+        // A client mostly speaks first, and by now it has.
+        let up = Half::new(first, true, false);
+        let down = Half::new(Vec::new(), flags.contains(EventFlags::IN), flags.contains(EventFlags::RDHUP));
+        connection.phase = Phase::Established(Flow { upstream, up, down, last: core.now, queued: false });
+        self.timers.set(index, core.now.saturating_add(millis(entry.pool.service.idle_timeout)));
+        let token = Token::Client(index, connection.serial);
+        if core.register(&connection.client, token, BOTH_WAYS).is_err() {
+            return self.end(core, services, index, End::Reset);
+        }
+        self.carry(core, services, index);
+    }
+
+    fn carry(&mut self, core: &mut Core, services: &mut Services, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let Phase::Established(flow) = &mut connection.phase else { return };
+        let (client, server) = (connection.client.as_fd(), flow.upstream.socket.as_fd());
+        let up = flow.up.pump(client, server, &mut core.buffer);
+        let down = flow.down.pump(server, client, &mut core.buffer);
+        let (Ok(up), Ok(down)) = (up, down) else {
+            return self.end(core, services, index, End::Reset);
+        };
+        if up.bytes + down.bytes > 0 {
+            flow.last = core.now;
+            let cells = flow.upstream.place.slot().cells.of(core.thread);
+            cells.bytes_in.add(up.bytes);
+            cells.bytes_out.add(down.bytes);
+        }
+        if flow.up.is_closed() && flow.down.is_closed() {
+            return self.end(core, services, index, End::Orderly);
+        }
+        if (up.more || down.more) && !flow.queued {
+            flow.queued = true;
+            self.ready.push_back((index, connection.serial));
+        }
+    }
+
+    /// Another turn for each connection that has more to move. True if some have still.
+    pub(crate) fn go_on(&mut self, core: &mut Core, services: &mut Services) -> bool {
+        for _ in 0..self.ready.len() {
+            let Some((index, serial)) = self.ready.pop_front() else { break };
+            match self.connections.get_mut(index) {
+                Some(Connection { serial: current, phase: Phase::Established(flow), .. })
+                    if *current == serial =>
+                {
+                    flow.queued = false;
+                    self.carry(core, services, index);
+                }
+                _ => {}
+            }
+        }
+        !self.ready.is_empty()
+    }
+
+    pub(crate) fn expire(&mut self, core: &mut Core, services: &mut Services) {
+        while let Some(index) = self.timers.due(core.now) {
+            let Some(connection) = self.connections.get(index) else { continue };
+            match &connection.phase {
+                Phase::Connecting(_) => self.failed(core, services, index),
+                Phase::Established(flow) => {
+                    let idle = services
+                        .get(connection.service)
+                        .map_or(Duration::ZERO, |entry| entry.pool.service.idle_timeout);
+                    let deadline = flow.last.saturating_add(millis(idle));
+                    if deadline > core.now {
+                        self.timers.set(index, deadline);
+                    } else {
+                        self.end(core, services, index, End::Reset);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Millis> {
+        self.timers.next()
+    }
+
+    /// Resets the connections to destinations that have died, each named with its service.
+    pub(crate) fn reset_dead(
+        &mut self,
+        core: &mut Core,
+        services: &mut Services,
+        dead: &BTreeSet<(usize, SocketAddr)>,
+    ) {
+        let to_dead = |connection: &Connection| {
+            connection.destination().is_some_and(|address| dead.contains(&(connection.service, address)))
+        };
+        let hit: Vec<usize> =
+            self.connections.iter().filter(|(_, connection)| to_dead(connection)).map(|hit| hit.0).collect();
+        for index in hit {
+            match self.connections.get(index).map(|connection| &connection.phase) {
+                Some(Phase::Connecting(_)) => self.failed(core, services, index),
+                Some(Phase::Established(_)) => self.end(core, services, index, End::Reset),
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn reset_all(&mut self, core: &mut Core, services: &mut Services) {
+        let all: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.end(core, services, index, End::Reset);
+        }
+    }
+
+    fn end(&mut self, core: &mut Core, services: &mut Services, index: usize, how: End) {
+        let Some(connection) = self.connections.try_remove(index) else { return };
+        self.timers.clear(index);
+        if how == End::Reset {
+            reset(&connection.client);
+            if let Phase::Established(flow) = &connection.phase {
+                reset(&flow.upstream.socket);
+            }
+        }
+        core.open().connections.subtract(1);
+        services.leave(connection.service);
+    }
+}
+
+const BOTH_WAYS: EventFlags =
+    EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
+
+fn dial(core: &Core, address: SocketAddr, token: Token) -> Result<OwnedFd, Errno> {
+    let socket = new_socket(address, Protocol::Tcp)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    core.register(&socket, token, BOTH_WAYS)?;
+    Ok(socket)
+}
+
+fn first_bytes(service: &Service, client: &OwnedFd, peer: SocketAddr) -> Vec<u8> {
+    let Some(version) = service.proxy_protocol else { return Vec::new() };
+    // A wildcard listener's clients have come to one address of many.
+    let asked = getsockname(client).ok().and_then(|address| SocketAddr::try_from(address).ok());
+    proxy_protocol::header(version, peer, asked.unwrap_or(service.key.listen))
+}
+
+/// Makes the close to come send an RST. If that fails it sends a FIN: nothing better can be done.
+fn reset(socket: &OwnedFd) {
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}

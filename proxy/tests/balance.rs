@@ -1,0 +1,50 @@
+//! Which real server gets the connections.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::*;
+use tidegate_proxy::*;
+
+fn answers(address: std::net::SocketAddr, requests: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..requests {
+        *answers.entry(ask(address).unwrap()).or_default() += 1;
+    }
+    answers
+}
+
+fn shares(scheduler: Scheduler, requests: usize) -> [usize; 3] {
+    let servers = [Server::named("a"), Server::named("b"), Server::named("c")];
+    let key = tcp(v4(free_port()));
+    let mut proxy = start(2);
+    let destinations = [to(servers[0].address, 1), to(servers[1].address, 2), to(servers[2].address, 3)];
+    publish(&mut proxy, [Service { scheduler, ..service(key, &destinations) }]);
+    let answers = answers(key.listen, requests);
+    assert_eq!(counted(&proxy, key).accepted, requests as u64);
+    ["a", "b", "c"].map(|name| answers.get(name).copied().unwrap_or(0))
+}
+
+#[test]
+fn wrr_and_wlc_follow_the_weights() {
+    within(60, || {
+        for scheduler in [Scheduler::WeightedRoundRobin, Scheduler::WeightedLeastConnection] {
+            let shares = shares(scheduler, 300);
+            for (share, expected) in shares.iter().zip([50usize, 100, 150]) {
+                assert!(share.abs_diff(expected) <= 12, "{scheduler:?} {shares:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn rr_and_lc_ignore_the_weights() {
+    within(60, || {
+        for scheduler in [Scheduler::RoundRobin, Scheduler::LeastConnection] {
+            let shares = shares(scheduler, 150);
+            assert!(shares.iter().all(|share| share.abs_diff(50) <= 12), "{scheduler:?} {shares:?}");
+        }
+    });
+}
