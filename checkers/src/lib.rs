@@ -22,6 +22,7 @@ pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
 pub use runner::{Runner, Settings};
 pub use schedule::Stats;
+pub use regex::Regex;
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
     is_server_name,

@@ -91,6 +91,6 @@ mod tests {
             "the server ended TLS with alert CertificateRequired: it wants a client certificate"
         );
         let text = explain(&Error::AlertReceived(AlertDescription::Unknown(200)));
-        assert_eq!(text, "the server ended TLS with alert Unknown(200)");
+        assert_eq!(text, "the server ended TLS with alert AlertDescription(0xc8)");
     }
 }
