@@ -1,3 +1,7 @@
-//! The command line.
+//! The program: see `tidegate --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::cli::main()
+}

@@ -1,0 +1,42 @@
+//! Small TCP servers and clients on loopback.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An address on 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
+}
+
+/// Serves each connection in a thread of its own until the test ends.
+pub fn serve(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let handle = handle.clone();
+            std::thread::spawn(move || handle(stream));
+        }
+    });
+    address
+}
+
+/// A server that sends back whatever it gets.
+pub fn echo_server() -> SocketAddr {
+    serve(|mut stream| {
+        let Ok(mut reader) = stream.try_clone() else { return };
+        let _client_left = io::copy(&mut reader, &mut stream);
+    })
+}
+
+/// Sends a text and waits for its echo.
+pub fn echo(stream: &mut TcpStream, text: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(text.as_bytes())?;
+    let mut answer = vec![0; text.len()];
+    stream.read_exact(&mut answer)?;
+    if answer == text.as_bytes() { Ok(()) } else { Err(io::Error::other("another text came back")) }
+}

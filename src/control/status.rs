@@ -1,0 +1,267 @@
+//! The status as it goes over the control socket: every number behind every decision.
+
+use std::net::SocketAddr;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataplane::{Counters, DestinationCounters, ServiceKey};
+use crate::config::Protocol;
+
+/// The whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon itself.
+    pub director: Director,
+    /// Sorted by name.
+    pub virtual_servers: Vec<VirtualServer>,
+}
+
+/// The daemon itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Director {
+    /// Who this is.
+    pub id: String,
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Since the start.
+    pub uptime_seconds: f64,
+    /// Stopping: no new connections.
+    pub stopping: bool,
+    /// Where the configuration comes from and how the last reload went.
+    pub configuration: Configuration,
+    /// The checks as a whole.
+    pub checks: Checks,
+    /// The dataplane as a whole.
+    pub dataplane: Dataplane,
+}
+
+/// Where the configuration comes from and how the last reload went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The file.
+    pub file: String,
+    /// Counts the configurations that were applied, from 1.
+    pub generation: u64,
+    /// Since the one that runs was applied.
+    pub age_seconds: f64,
+    /// Why the last reload was not applied; null when it was.
+    pub last_error: Option<String>,
+}
+
+/// The checks as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checks {
+    /// Distinct questions; several virtual servers may share one.
+    pub probes: u64,
+    /// Under way now.
+    pub running: u64,
+    /// Begun since the start.
+    pub started: u64,
+    /// Of these, begun late because too many were under way.
+    pub late: u64,
+    /// Outcomes that say nothing about the server because the check could not be run.
+    pub not_run: u64,
+}
+
+/// The dataplane as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dataplane {
+    /// False when it did not answer in time: the numbers of connections and bytes are then 0.
+    pub answering: bool,
+    /// Why it could not be read, if so.
+    pub error: Option<String>,
+    /// Client connections that live.
+    pub active: u64,
+    /// The most of them that are taken.
+    pub connection_limit: u64,
+    /// The descriptor limit that this comes from.
+    pub descriptor_limit: u64,
+}
+
+/// One virtual server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    /// Its name.
+    pub name: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// IPVS's name of it.
+    pub scheduler: String,
+    /// Its addresses.
+    pub listen: Vec<Listen>,
+    /// The arithmetic.
+    pub quorum: Quorum,
+    /// The stand-in, if there is one.
+    pub sorry_server: Option<SorryServer>,
+    /// The pool, sorted by address.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// One address of a virtual server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listen {
+    /// Which.
+    pub address: SocketAddr,
+    /// Why it is not served; null when it is.
+    pub error: Option<String>,
+    /// Connections or UDP sessions begun.
+    pub accepted: u64,
+    /// Turned away because no real server could take them.
+    pub no_destination: u64,
+    /// Turned away at the director's own limit.
+    pub over_limit: u64,
+}
+
+/// The arithmetic of a quorum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Is it held?
+    pub held: bool,
+    /// Since it changed, or since the virtual server is known.
+    pub for_seconds: f64,
+    /// W: the weights of the healthy servers that are not drained.
+    pub sum: u64,
+    /// Q.
+    pub quorum: u32,
+    /// H.
+    pub hysteresis: u32,
+    /// Gained when W comes up to this.
+    pub gained_at: u64,
+    /// Lost when W falls below this.
+    pub lost_below: u64,
+}
+
+/// The stand-in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SorryServer {
+    /// Where.
+    pub address: SocketAddr,
+    /// Does it get the traffic now?
+    pub serving: bool,
+    /// Its traffic.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// One real server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RealServer {
+    /// Where.
+    pub address: SocketAddr,
+    /// `up`, `down`, `unknown` or `drained`.
+    pub state: String,
+    /// Since its health changed, or since it is known.
+    pub for_seconds: f64,
+    /// Why it stands where it does.
+    pub reason: String,
+    /// What it gets now.
+    pub weight: u32,
+    /// What the configuration says.
+    pub configured_weight: u32,
+    /// What an operator says in its place.
+    pub operator_weight: Option<u32>,
+    /// An operator has drained it.
+    pub drained: bool,
+    /// The most connections; 0: no limit.
+    pub max_connections: u32,
+    /// Its traffic.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// Its checks.
+    pub checks: Vec<Check>,
+}
+
+/// What went through a destination.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Open or on their way.
+    pub active: u64,
+    /// In total.
+    pub connections: u64,
+    /// Attempts that failed.
+    pub connect_failures: u64,
+    /// From clients.
+    pub bytes_in: u64,
+    /// To clients.
+    pub bytes_out: u64,
+}
+
+/// One check of one real server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `unknown`.
+    pub state: String,
+    /// Passes in a row while down, failures in a row while up.
+    pub count: u32,
+    /// How many change the state.
+    pub needed: u32,
+    /// The last few, equal ones in a row as one, the newest first; empty before the first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// One outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `passed`, `refused`, …
+    pub kind: String,
+    /// More, for people.
+    pub detail: String,
+    /// How often in a row.
+    pub times: u32,
+    /// How long the last of them took.
+    pub latency_ms: f64,
+    /// How long ago the last of them ended.
+    pub age_seconds: f64,
+}
+
+impl Status {
+    /// Adds what the dataplane has counted.
+    pub(super) fn add_counters(&mut self, counters: &Counters) {
+        self.director.dataplane.answering = true;
+        self.director.dataplane.active = counters.limits.active;
+        self.director.dataplane.connection_limit = counters.limits.connections;
+        self.director.dataplane.descriptor_limit = counters.limits.descriptors;
+        for virtual_server in &mut self.virtual_servers {
+            virtual_server.add_counters(counters);
+        }
+    }
+}
+
+impl VirtualServer {
+    fn add_counters(&mut self, counters: &Counters) {
+        let protocol = if self.protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
+        for listen in &mut self.listen {
+            let key = ServiceKey { protocol, address: listen.address };
+            let Some(counted) = counters.services.get(&key) else { continue };
+            listen.accepted = counted.accepted;
+            listen.no_destination = counted.no_destination;
+            listen.over_limit = counted.over_limit;
+        }
+        let group: Arc<str> = self.name.as_str().into();
+        let traffic = |address| counters.destinations.get(&(Arc::clone(&group), address)).map(Traffic::from);
+        for server in &mut self.real_servers {
+            server.traffic = traffic(server.address).unwrap_or_default();
+        }
+        if let Some(sorry_server) = &mut self.sorry_server {
+            sorry_server.traffic = traffic(sorry_server.address).unwrap_or_default();
+        }
+    }
+}
+
+impl From<&DestinationCounters> for Traffic {
+    fn from(it: &DestinationCounters) -> Self {
+        Self {
+            active: it.active,
+            connections: it.connections,
+            connect_failures: it.connect_failures,
+            bytes_in: it.bytes_in,
+            bytes_out: it.bytes_out,
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! The event loop: everything that happens passes here, one thing at a time.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_checkers::{Observation, Runner};
+use tidegate_engine::{Effects, Engine, Input};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use super::flood::Flood;
+use super::events::EventLog;
+use super::{RunError, notify};
+use crate::clock;
+use crate::config::{self, Director, Model};
+use crate::control::{self, Request};
+use crate::dataplane::{Dataplane, Reconciler, Report, ServiceKey, Table, services};
+use crate::plan::Description;
+use crate::probes::{self, Probes};
+
+// A full queue makes its sender wait, not the loop. An element of the first is a batch.
+const OBSERVATIONS: usize = 4;
+const REQUESTS: usize = 32;
+const REPORTS: usize = 4;
+// How often a stopping director looks whether the last connection has ended, and any whether its parts live.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// The director's state and the ends of its queues.
+pub(super) struct EventLoop {
+    pub(super) file: PathBuf,
+    pub(super) model: Model,
+    pub(super) started: Instant,
+    pub(super) applied: Instant,
+    pub(super) generation: u64,
+    pub(super) last_error: Option<String>,
+    pub(super) engine: Engine,
+    pub(super) runner: Option<Runner>,
+    pub(super) report: Report,
+    pub(super) not_run: u64,
+    probes: Probes,
+    flood: Flood,
+    log: EventLog,
+    desired: Table,
+    /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
+    changed: BTreeSet<Arc<str>>,
+    reconciler: Reconciler,
+    queues: Queues,
+    stopping: Option<Instant>,
+}
+
+struct Queues {
+    observations: mpsc::Receiver<Vec<Observation>>,
+    requests: mpsc::Receiver<Request>,
+    reports: mpsc::Receiver<Report>,
+    loads: mpsc::Receiver<Result<Model, String>>,
+    load: Loader,
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Reads the configuration off the loop, one reading at a time; wishes during one are one more reading after it.
+struct Loader {
+    results: mpsc::Sender<Result<Model, String>>,
+    running: bool,
+    again: bool,
+}
+
+enum Turn {
+    Observations(Vec<Observation>),
+    Request(Request),
+    Report(Report),
+    Hangup,
+    Loaded(Result<Model, String>),
+    Terminate(&'static str),
+    Deadline,
+    Heartbeat,
+}
+
+impl EventLoop {
+    /// Starts the checks, the dataplane's thread and the control socket. Must be called inside the runtime.
+    pub(super) fn start(
+        file: PathBuf,
+        model: Model,
+        dataplane: Box<dyn Dataplane>,
+        socket: UnixListener,
+    ) -> Result<Self, RunError> {
+        let (observations, observed) = mpsc::channel(OBSERVATIONS);
+        let (request, requests) = mpsc::channel(REQUESTS);
+        let (report, reports) = mpsc::channel(REPORTS);
+        let (load, loads) = mpsc::channel(1);
+        let settings = tidegate_checkers::Settings {
+            max_concurrent: model.director.max_concurrent_checks as usize,
+            seed: seed(&model.director.id),
+        };
+        let reconciler = Reconciler::start(dataplane, model.director.resync_interval, report)?;
+        let server = control::serve(socket, request, reconciler.counter_source());
+        tokio::spawn(async move {
+            if let Err(error) = server.await {
+                error!(%error, "the control socket cannot be served; the director goes on without it");
+            }
+        });
+        let now = clock::now();
+        let mut this = Self {
+            file,
+            model: Model { director: model.director.clone(), virtual_servers: Vec::new() },
+            started: now,
+            applied: now,
+            generation: 0,
+            last_error: None,
+            engine: Engine::new(),
+            runner: Some(Runner::start(settings, observations)),
+            report: Report::default(),
+            not_run: 0,
+            probes: Probes::default(),
+            flood: Flood::default(),
+            log: EventLog::new(now),
+            desired: Table::new(),
+            changed: BTreeSet::new(),
+            reconciler,
+            queues: Queues {
+                observations: observed,
+                requests,
+                reports,
+                loads,
+                load: Loader { results: load, running: false, again: false },
+                hangup: signal(SignalKind::hangup())?,
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
+            stopping: None,
+        };
+        this.apply(now, model);
+        Ok(this)
+    }
+
+    /// Runs until the director has stopped in order.
+    pub(super) async fn run(mut self) -> Result<(), RunError> {
+        notify::ready(&self.summary());
+        info!(
+            id = self.model.director.id,
+            file = %self.file.display(),
+            control_socket = %self.model.director.control_socket.display(),
+            virtual_servers = self.model.virtual_servers.len(),
+            version = env!("CARGO_PKG_VERSION"),
+            "director runs"
+        );
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let watchdog = notify::watchdog_interval();
+        let mut watched = self.started;
+        loop {
+            let deadline = self.engine.deadline();
+            let turn = self.queues.next(deadline, &mut heartbeat).await;
+            let now = clock::now();
+            if watchdog.is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5))) {
+                notify::alive();
+                watched = now;
+            }
+            match turn {
+                Turn::Observations(batch) => self.observe(now, batch),
+                Turn::Request(request) => self.answer(now, request),
+                Turn::Report(report) => self.take_report(report),
+                Turn::Hangup => self.load(),
+                Turn::Loaded(result) => self.loaded(now, result),
+                Turn::Terminate(signal) => {
+                    if self.stopping.is_some() {
+                        info!(signal, "told to stop again: the director stops now");
+                        return Ok(());
+                    }
+                    self.stop(now, signal).await;
+                }
+                Turn::Deadline => {
+                    let effects = self.engine.handle(now, Input::Tick);
+                    self.take(now, effects);
+                }
+                Turn::Heartbeat => {
+                    self.log.heartbeat(now);
+                    if self.heartbeat(now).await? {
+                        return Ok(());
+                    }
+                }
+            }
+            self.flush();
+        }
+    }
+
+    fn observe(&mut self, now: Instant, batch: Vec<Observation>) {
+        for observation in batch {
+            let Observation { probe, outcome, latency } = observation;
+            debug!(probe, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
+            if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {
+                self.not_run += 1;
+                if let Some(held_back) = self.flood.admit(now, reason) {
+                    warn!(reason, held_back, "a check could not be run; what is known about its servers stays");
+                }
+            }
+            let effects = self.engine.handle(
+                now,
+                Input::Observation(tidegate_engine::Observation {
+                    probe: tidegate_engine::ProbeId(probe),
+                    outcome: probes::outcome(outcome),
+                    latency,
+                }),
+            );
+            self.take(now, effects);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, request: Request) {
+        // Whoever asked may have left; that is no concern of the loop.
+        match request {
+            Request::Status(reply) => drop(reply.send(self.snapshot(now))),
+            Request::Configuration(reply) => drop(reply.send(Description::of(&self.model))),
+            Request::Command(command, reply) => {
+                let done = match self.engine.command(now, command) {
+                    Ok(effects) => {
+                        let done = done(&effects);
+                        self.take(now, effects);
+                        Ok(done)
+                    }
+                    Err(error) => Err(error.to_string()),
+                };
+                drop(reply.send(done));
+            }
+        }
+    }
+
+    fn take_report(&mut self, report: Report) {
+        for (service, error) in &report.errors {
+            if self.report.errors.get(service) != Some(error) {
+                error!(listen = %service, %error, "the dataplane does not serve this address; trying again");
+            }
+        }
+        for service in self.report.errors.keys().filter(|service| !report.errors.contains_key(*service)) {
+            info!(listen = %service, "the dataplane serves this address");
+        }
+        if let Some(error) = &report.unreadable {
+            error!(%error, "the dataplane cannot be read; trying again");
+        }
+        self.report = report;
+    }
+
+    fn load(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if !self.queues.load.request(&self.file) {
+            debug!("a reload is under way; one more will follow it");
+            return;
+        }
+        notify::reloading();
+    }
+
+    fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
+        self.queues.load.running = false;
+        match result {
+            Ok(model) => {
+                warn_of_restart(&self.model.director, &model.director);
+                self.apply(now, model);
+                self.last_error = None;
+                info!(generation = self.generation, file = %self.file.display(), "configuration reloaded");
+            }
+            Err(mistakes) => {
+                error!(file = %self.file.display(), "configuration not reloaded, the old one stays:\n{mistakes}");
+                self.last_error = Some(mistakes);
+            }
+        }
+        if std::mem::take(&mut self.queues.load.again) {
+            self.load();
+        } else {
+            notify::ready(&self.summary());
+        }
+    }
+
+    fn apply(&mut self, now: Instant, model: Model) {
+        let (probes, config) = self.probes.assign(&model);
+        let effects = self.engine.reload(now, config);
+        if let Some(runner) = &self.runner {
+            runner.update(probes);
+        }
+        self.model = model;
+        self.applied = now;
+        self.generation += 1;
+        self.log.write(now, &effects.events);
+        self.rebuild();
+    }
+
+    /// The whole table anew: any attribute of any virtual server may be another one. What is equal keeps its place.
+    fn rebuild(&mut self) {
+        let before = std::mem::take(&mut self.desired);
+        for virtual_server in &self.model.virtual_servers {
+            let Some(desired) = self.engine.desired(&virtual_server.name) else { continue };
+            for (key, service) in services(virtual_server, &desired) {
+                let kept = before.get(&key).filter(|kept| **kept == service).cloned();
+                self.desired.insert(key, kept.unwrap_or(service));
+            }
+        }
+        self.changed.clear();
+        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+    }
+
+    fn take(&mut self, now: Instant, effects: Effects) {
+        self.log.write(now, &effects.events);
+        self.changed.extend(effects.changed);
+    }
+
+    /// Hands what this turn has decided to the dataplane.
+    fn flush(&mut self) {
+        if self.changed.is_empty() {
+            return;
+        }
+        for name in std::mem::take(&mut self.changed) {
+            let found = self.model.virtual_servers.binary_search_by(|it| it.name.cmp(&name));
+            let (Ok(at), Some(desired)) = (found, self.engine.desired(&name)) else { continue };
+            self.desired.extend(services(&self.model.virtual_servers[at], &desired));
+        }
+        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+    }
+
+    async fn stop(&mut self, now: Instant, signal: &'static str) {
+        let grace = self.model.director.shutdown_grace;
+        info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
+        notify::stopping("waiting for connections to end");
+        self.stopping = Some(now + grace);
+        self.runner = None;
+        self.reconciler.stop_accepting().await;
+    }
+
+    /// True when a stopping director has nothing left to wait for.
+    async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
+        if !self.reconciler.is_running() {
+            return Err(RunError::Lost("the dataplane's thread"));
+        }
+        let Some(deadline) = self.stopping else { return Ok(false) };
+        let active = self.reconciler.active().await.unwrap_or(0);
+        if active > 0 && now < deadline {
+            return Ok(false);
+        }
+        info!(connections_cut = active, "director has stopped");
+        Ok(true)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    pub(super) fn listen_error(&self, key: ServiceKey) -> Option<String> {
+        self.report.errors.get(&key).map(ToString::to_string)
+    }
+
+    fn summary(&self) -> String {
+        format!("{} virtual servers, configuration {}", self.model.virtual_servers.len(), self.generation)
+    }
+}
+
+impl Queues {
+    async fn next(&mut self, deadline: Option<Instant>, heartbeat: &mut tokio::time::Interval) -> Turn {
+        tokio::select! {
+            _ = self.terminate.recv() => Turn::Terminate("SIGTERM"),
+            _ = self.interrupt.recv() => Turn::Terminate("SIGINT"),
+            _ = self.hangup.recv() => Turn::Hangup,
+            Some(result) = self.loads.recv() => Turn::Loaded(result),
+            Some(request) = self.requests.recv() => Turn::Request(request),
+            Some(report) = self.reports.recv() => Turn::Report(report),
+            Some(batch) = self.observations.recv() => Turn::Observations(batch),
+            () = until(deadline) => Turn::Deadline,
+            _ = heartbeat.tick() => Turn::Heartbeat,
+        }
+    }
+}
+
+impl Loader {
+    /// Starts a reading; false when one is under way and another will follow.
+    fn request(&mut self, file: &std::path::Path) -> bool {
+        if self.running {
+            self.again = true;
+            return false;
+        }
+        self.running = true;
+        let (results, file) = (self.results.clone(), file.to_owned());
+        tokio::spawn(async move {
+            let load = move || config::load(&file).map_err(|mistakes| mistakes.to_string());
+            let loaded = tokio::task::spawn_blocking(load).await;
+            let loaded = loaded.unwrap_or_else(|error| Err(format!("reading the configuration failed: {error}")));
+            let _stopping = results.send(loaded).await;
+        });
+        true
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Directors with different names do not check in step.
+fn seed(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn done(effects: &Effects) -> String {
+    let said: BTreeSet<_> = effects
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            tidegate_engine::Event::Operator { what, .. } => Some(what.as_str()),
+            _ => None,
+        })
+        .collect();
+    if said.is_empty() { "nothing to change".into() } else { said.into_iter().collect::<Vec<_>>().join(", ") }
+}
+
+/// What is fixed at the start is said, not silently kept.
+fn warn_of_restart(before: &Director, after: &Director) {
+    let fixed = [
+        ("control_socket", before.control_socket != after.control_socket),
+        ("control_group", before.control_group != after.control_group),
+        ("resync_interval", before.resync_interval != after.resync_interval),
+        ("proxy_threads", before.proxy_threads != after.proxy_threads),
+        ("max_concurrent_checks", before.max_concurrent_checks != after.max_concurrent_checks),
+        ("log", before.log != after.log),
+    ];
+    for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
+        warn!(key, "this key of [director] takes effect when the director is started anew");
+    }
+}

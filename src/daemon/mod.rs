@@ -1,0 +1,75 @@
+//! The running director.
+//!
+//! ```text
+//!   checks ──observations──► ┌────────────┐ ──desired table──► dataplane's thread
+//!   signals ───────────────► │ event loop │ ◄──reports──────── (observe, plan, apply)
+//!   control connections ───► │            │ ──probes─────────► check runner
+//!   loader (SIGHUP) ───────► └────────────┘ ──events─────────► log
+//! ```
+//!
+//! The event loop reads the clock once a turn, gives the engine what happened and passes on what it decided. It
+//! waits for nobody: files are read, dataplanes are written and status is rendered elsewhere.
+
+mod event_loop;
+mod events;
+mod flood;
+mod logging;
+mod notify;
+mod snapshot;
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use tidegate_proxy::Proxy;
+
+use crate::config::{self, Mistakes};
+use crate::control::{self, SocketError};
+use crate::dataplane::ProxyDataplane;
+use event_loop::EventLoop;
+
+/// Why the director did not start, or ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration has mistakes.
+    #[error("{0}")]
+    Configuration(#[from] Mistakes),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The proxy cannot start.
+    #[error("the proxy cannot start: {0}")]
+    Proxy(#[from] tidegate_proxy::StartError),
+    /// The system gives no thread, timer or signal handler.
+    #[error("the director cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// A part ended that never should; the process must be started anew.
+    #[error("{0} has ended unexpectedly; the director stops so that it is started anew")]
+    Lost(&'static str),
+}
+
+/// Runs the director with the configuration in `file` until it is told to stop.
+///
+/// To be called while the process has one thread.
+pub fn run(file: &Path) -> Result<(), RunError> {
+    let file = absolute(file);
+    let model = config::load(&file)?;
+    let director = &model.director;
+    let socket_path = director.control_socket.clone();
+    let socket = control::bind(&socket_path, director.control_group.as_deref())?;
+    let _log = logging::start(&director.log);
+    let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
+    let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
+    let result = runtime.block_on(async {
+        EventLoop::start(file, model, Box::new(ProxyDataplane::new(proxy)), socket)?.run().await
+    });
+    runtime.shutdown_background();
+    // Only the socket that is ours: a successor may have replaced it.
+    let _already_gone = std::fs::remove_file(&socket_path);
+    result
+}
+
+// The working directory may go away; a relative path must mean the same at every reload.
+fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}

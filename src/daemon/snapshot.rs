@@ -1,0 +1,147 @@
+//! The state as a [`Status`]; what only the dataplane knows is filled in by whoever asked.
+
+use std::time::{Duration, Instant};
+
+use tidegate_engine::{CheckStatus, Health, RealServerStatus, Run, Verdict, VirtualServerStatus};
+
+use super::event_loop::EventLoop;
+use crate::config;
+use crate::control::status::{
+    Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer, Status,
+    Traffic, VirtualServer,
+};
+use crate::dataplane::ServiceKey;
+
+impl EventLoop {
+    /// What is, without the dataplane's numbers.
+    pub(super) fn snapshot(&self, now: Instant) -> Status {
+        let model = &self.model.virtual_servers;
+        // Both are sorted by name and come from the same configuration.
+        let pairs = self.engine.status().zip(model);
+        Status {
+            director: self.director(now),
+            virtual_servers: pairs.map(|(state, configured)| self.virtual_server(now, state, configured)).collect(),
+        }
+    }
+
+    fn director(&self, now: Instant) -> Director {
+        let stats = self.runner.as_ref().map(|runner| runner.stats()).unwrap_or_default();
+        Director {
+            id: self.model.director.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: seconds(now, self.started),
+            stopping: self.is_stopping(),
+            configuration: Configuration {
+                file: self.file.display().to_string(),
+                generation: self.generation,
+                age_seconds: seconds(now, self.applied),
+                last_error: self.last_error.clone(),
+            },
+            checks: Checks {
+                probes: stats.probes as u64,
+                running: stats.running as u64,
+                started: stats.started,
+                late: stats.late,
+                not_run: self.not_run,
+            },
+            dataplane: Dataplane {
+                error: self.report.unreadable.as_ref().map(ToString::to_string),
+                ..Dataplane::default()
+            },
+        }
+    }
+
+    fn virtual_server(
+        &self,
+        now: Instant,
+        state: VirtualServerStatus<'_>,
+        configured: &config::VirtualServer,
+    ) -> VirtualServer {
+        let listen = |address: &std::net::SocketAddr| Listen {
+            address: *address,
+            error: self.listen_error(ServiceKey { protocol: configured.protocol, address: *address }),
+            accepted: 0,
+            no_destination: 0,
+            over_limit: 0,
+        };
+        let pool = state.real_servers().zip(&configured.real_servers);
+        VirtualServer {
+            name: state.name.to_string(),
+            protocol: configured.protocol.to_string(),
+            scheduler: configured.scheduler.to_string(),
+            listen: configured.listen.iter().map(listen).collect(),
+            quorum: Quorum {
+                held: state.quorum.held,
+                for_seconds: seconds(now, state.quorum.since),
+                sum: state.quorum.sum,
+                quorum: state.quorum.quorum,
+                hysteresis: state.quorum.hysteresis,
+                gained_at: state.quorum.gained_at,
+                lost_below: state.quorum.lost_below,
+            },
+            sorry_server: state.sorry_server.map(|it| SorryServer {
+                address: it.address,
+                serving: it.serving,
+                traffic: Traffic::default(),
+            }),
+            real_servers: pool.map(|(state, configured)| real_server(now, state, configured)).collect(),
+        }
+    }
+}
+
+fn real_server(now: Instant, state: RealServerStatus<'_>, configured: &config::RealServer) -> RealServer {
+    let health = match state.health {
+        Health::Up { .. } if state.drained => "drained",
+        Health::Up { .. } => "up",
+        Health::Down { .. } => "down",
+        Health::Unknown { .. } => "unknown",
+    };
+    RealServer {
+        address: state.address,
+        state: health.to_owned(),
+        for_seconds: seconds(now, state.health.since()),
+        reason: match state.deciding_check {
+            Some(check) => format!("{check}: {}", state.reason),
+            None => state.reason.to_owned(),
+        },
+        weight: state.weight,
+        configured_weight: state.configured_weight,
+        operator_weight: state.operator_weight,
+        drained: state.drained,
+        max_connections: configured.max_connections,
+        traffic: Traffic::default(),
+        checks: state.checks().map(|it| check(now, it)).collect(),
+    }
+}
+
+fn check(now: Instant, state: CheckStatus<'_>) -> Check {
+    let (verdict, count, needed) = match state.verdict {
+        Verdict::Unknown => ("unknown", 0, 1),
+        Verdict::Up { failures } => ("up", failures, state.rules.fall),
+        Verdict::Down { passes } => ("down", passes, state.rules.rise),
+    };
+    let outcome = |run: &Run| Outcome {
+        kind: run.outcome.kind.to_string(),
+        detail: run.outcome.detail.to_string(),
+        times: run.times,
+        latency_ms: milliseconds(run.latency),
+        age_seconds: seconds(now, run.last),
+    };
+    Check {
+        name: state.rules.key.to_string(),
+        state: verdict.to_owned(),
+        count,
+        needed,
+        outcomes: state.history.iter().rev().map(outcome).collect(),
+    }
+}
+
+fn seconds(now: Instant, since: Instant) -> f64 {
+    // To the millisecond: more digits say nothing to anybody.
+    (now.saturating_duration_since(since).as_secs_f64() * 1e3).round() / 1e3
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

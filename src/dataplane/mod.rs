@@ -1,0 +1,98 @@
+//! The dataplanes: what they have in common, the adapters, and the loop that keeps them as desired.
+//!
+//! ```text
+//!   event loop ──desired Table──► Reconciler (a thread of its own: a dataplane may block)
+//!                                   observe() → plan(desired, observed) → apply(changes), again until equal
+//!   event loop ◄──────Report────┘
+//!   status request ──counters()──► the same thread, between two rounds
+//! ```
+//!
+//! Nothing outside of the adapters knows which dataplane it is. What a dataplane cannot do is refused when the
+//! configuration is validated.
+
+mod build;
+mod plan;
+mod proxy;
+mod reconcile;
+mod table;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use build::services;
+pub use plan::{Change, plan};
+pub use proxy::ProxyDataplane;
+pub use reconcile::{CounterSource, Reconciler, Report};
+pub use table::{Attributes, Destination, Service, ServiceKey, Table};
+
+/// Something that carries traffic as a [`Table`] says.
+pub trait Dataplane: Send {
+    /// What is.
+    fn observe(&mut self) -> Result<Table, Error>;
+
+    /// Makes the changes in order; one result each. A change that is already made is no error.
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;
+
+    /// What has been counted.
+    fn counters(&mut self) -> Counters;
+
+    /// Takes no new connections from now on; those that live go on.
+    fn stop_accepting(&mut self);
+
+    /// Connections that live.
+    fn active(&mut self) -> u64;
+}
+
+/// Why a dataplane is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+/// Counted since the dataplane started; never goes backwards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Per service.
+    pub services: BTreeMap<ServiceKey, ServiceCounters>,
+    /// Per virtual server and real server.
+    pub destinations: BTreeMap<(Arc<str>, SocketAddr), DestinationCounters>,
+    /// Of the dataplane as a whole.
+    pub limits: Limits,
+}
+
+/// Of one service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServiceCounters {
+    /// Connections or UDP sessions begun.
+    pub accepted: u64,
+    /// Turned away because no destination could take them.
+    pub no_destination: u64,
+    /// Turned away because the dataplane is at its own limit.
+    pub over_limit: u64,
+}
+
+/// Of one destination of one virtual server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DestinationCounters {
+    /// Open or on their way now.
+    pub active: u64,
+    /// In total.
+    pub connections: u64,
+    /// Attempts that failed.
+    pub connect_failures: u64,
+    /// From clients.
+    pub bytes_in: u64,
+    /// To clients.
+    pub bytes_out: u64,
+}
+
+/// What the dataplane can take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections that live now.
+    pub active: u64,
+    /// The most of them.
+    pub connections: u64,
+    /// The descriptor limit that this comes from.
+    pub descriptors: u64,
+}

@@ -1,0 +1,134 @@
+//! The demonstration: a director in front of three small real servers of its own, on loopback.
+
+mod server;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::{clock, daemon};
+
+pub use server::serve;
+
+// Relative, because a unix socket's path must be short; where the demonstration is started is the user's choice.
+const FOLDER: &str = "tidegate-demo";
+const FILE: &str = "tidegate-demo/demo.toml";
+const SERVERS: [u16; 3] = [18081, 18082, 18083];
+const READY: Duration = Duration::from_secs(10);
+
+const CONFIGURATION: &str = r#"# Three real servers behind 127.0.0.1:8080, in proportion 3 : 2 : 1.
+[director]
+id = "demo"
+control_socket = "tidegate-demo/control.sock"
+shutdown_grace = "2s"
+
+[defaults.check]
+interval = "500ms"
+timeout = "400ms"
+
+[[virtual_server]]
+name = "demo"
+listen = "127.0.0.1:8080"
+scheduler = "wrr"
+slow_start = "10s"
+
+[virtual_server.check]
+type = "http"
+path = "/health"
+body = "^ok"
+rise = 2
+fall = 2
+
+[[virtual_server.real_server]]
+address = "127.0.0.1:18081"
+weight = 30
+
+[[virtual_server.real_server]]
+address = "127.0.0.1:18082"
+weight = 20
+
+[[virtual_server.real_server]]
+address = "127.0.0.1:18083"
+weight = 10
+"#;
+
+/// Runs it until SIGTERM or Ctrl-C.
+pub fn run() -> anyhow::Result<()> {
+    std::fs::create_dir_all(FOLDER).with_context(|| format!("cannot make the folder {FOLDER}"))?;
+    std::fs::write(FILE, CONFIGURATION).with_context(|| format!("cannot write {FILE}"))?;
+    let servers = SERVERS.map(RealServer::start);
+    let mut running = Vec::new();
+    for server in servers {
+        running.push(server?);
+    }
+    let [first, ..] = running.as_slice() else { bail!("no real server was started") };
+    explain(first);
+    daemon::run(Path::new(FILE))?;
+    Ok(())
+}
+
+fn explain(first: &RealServer) {
+    let (pid, address) = (first.process.id(), first.address);
+    println!(
+        "{CONFIGURATION}
+This is {FILE}; `tidegate run {FILE}` takes it as well.
+
+  traffic             curl http://127.0.0.1:8080/
+  status              tidegate status --socket {FOLDER}/control.sock
+  the same as JSON    curl --unix-socket {FOLDER}/control.sock http://tidegate/v1/status
+  one server dies     kill {pid}
+  and comes back      tidegate demo-server {address} &
+  one server hangs    kill -STOP {pid}        and goes on: kill -CONT {pid}
+  drain one           tidegate drain demo {address} --socket {FOLDER}/control.sock
+  stop                Ctrl-C
+
+`tidegate` is {program}
+",
+        program = std::env::current_exe().map_or_else(|_| "this program".into(), |path| path.display().to_string()),
+    );
+}
+
+/// A real server in a process of its own, so that it can be killed; it ends with the demonstration.
+struct RealServer {
+    address: SocketAddr,
+    process: Child,
+}
+
+impl RealServer {
+    fn start(port: u16) -> anyhow::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpStream::connect(address).is_ok() {
+            bail!("something else answers on {address}, where a real server of the demonstration would be");
+        }
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let process = Command::new(program).arg("demo-server").arg(address.to_string()).spawn();
+        let mut this = Self { address, process: process.context("cannot start a real server")? };
+        this.wait_until_ready()?;
+        Ok(this)
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let deadline = clock::now() + READY;
+        while TcpStream::connect(self.address).is_err() {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("the real server on {} ended at once: {status}", self.address);
+            }
+            if clock::now() > deadline {
+                bail!("the real server on {} does not listen after {} s", self.address, READY.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        let _ended_already: io::Result<()> = self.process.kill();
+        let _ended: io::Result<_> = self.process.wait();
+    }
+}
