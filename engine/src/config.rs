@@ -44,7 +44,7 @@ pub struct Check {
     pub fall: u32,
     /// What a server counts as before the first outcome.
     pub initially: Initially,
-    /// Once passed, the check's failures no longer remove the server.
+    /// Once up, the check's failures no longer remove the server; one that is initially up never does.
     pub only_admission: bool,
 }
 

@@ -132,6 +132,8 @@ impl Engine {
     }
 
     /// When a weight next changes by itself; send [`Input::Tick`] then. Always later than the last input.
+    ///
+    /// A tick that comes later does all that is due, so a caller may take several steps as one.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -192,7 +194,6 @@ impl Engine {
         let (was, now) = self.advance(now);
         places.extend(self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place));
         places.sort_unstable();
-        places.dedup();
         for place in &places {
             if let Some(at) = self.next_step(*place, was) {
                 self.timers.remove(&(at, *place));

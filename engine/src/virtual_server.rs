@@ -1,7 +1,7 @@
 //! One virtual server: its pool, its quorum, and who gets traffic.
 //!
-//! Invariant: after every method the quorum agrees with the pool, and the quorum's time and events tell of
-//! real changes only. A virtual server begins without a quorum and without an event about it.
+//! Invariant: after every method the quorum agrees with the pool, and its time and events tell of real changes
+//! only. A new virtual server starts from a quorum that is not held; its first judgement makes no event.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -141,10 +141,12 @@ fn what_could_not_be_run_is_shown_and_changes_nothing() {
 fn history_keeps_the_last_runs_of_equal_outcomes() {
     let mut bench = ramping();
     let start = bench.now;
-    let _ = (bench.later(SECOND), bench.pass(1));
-    let check = bench.server(1).checks().next().unwrap();
-    let run = check.last().unwrap();
-    assert_eq!((check.history.len(), run.times, run.first, run.last), (1, 2, start, start + SECOND));
+    let _ = bench.later(SECOND);
+    let outcome = Outcome { kind: OutcomeKind::Passed, detail: "".into() };
+    let slower = Observation { probe: probe(1, 0), outcome: outcome.clone(), latency: SECOND };
+    let _ = bench.engine.handle(bench.now, Input::Observation(slower));
+    let history = bench.server(1).checks().next().unwrap().history;
+    assert_eq!(history, [Run { outcome, times: 2, first: start, last: bench.now, latency: SECOND }]);
     for _ in 0..5 {
         let _ = (bench.fail(1), bench.pass(1));
     }
@@ -228,8 +230,12 @@ fn quorum_and_sorry_server_change_outside_the_band_only() {
         assert_eq!(told(&fail_three_times(&mut bench, host)).len(), 1);
     }
     assert_eq!(bench.weights(), [0, 0, 1, 1]);
+    let gained = bench.now;
+    let _ = bench.later(SECOND);
+    assert_eq!(bench.quorum().since, gained);
     let effects = fail_three_times(&mut bench, 3);
     assert_eq!(told(&effects)[1], "quorum lost at 1 for 3 ± 1, sorry server");
+    assert_eq!(bench.quorum().since, bench.now);
     let destinations = bench.engine.desired("web").unwrap().destinations;
     let seen: Vec<_> = destinations.iter().map(|d| (d.weight, d.alive, d.role)).collect();
     use Role::{RealServer, SorryServer};
