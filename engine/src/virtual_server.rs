@@ -48,7 +48,8 @@ impl VirtualServer {
         virtual_server
     }
 
-    /// Takes another configuration, its pool in ascending order of address; what is known of real servers and checks that stay is kept.
+    /// Takes another configuration, its pool in ascending order of address. What is known of the real servers
+    /// and checks that stay is kept.
     pub(crate) fn reload(&mut self, now: Instant, config: config::VirtualServer, events: &mut Vec<Event>) {
         let origin: Vec<_> =
             config.checks.iter().map(|new| self.checks.iter().position(|old| old.key == new.key)).collect();
