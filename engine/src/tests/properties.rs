@@ -263,7 +263,8 @@ proptest! {
             run.step(timed, |run, effects| {
                 let before = std::mem::replace(&mut desired, run.desired());
                 let all: BTreeSet<_> = before.keys().chain(desired.keys()).cloned().collect();
-                let changed: Vec<_> = all.into_iter().filter(|name| before.get(name) != desired.get(name)).collect();
+                let differs = |name: &Arc<str>| before.get(name) != desired.get(name);
+                let changed: Vec<_> = all.into_iter().filter(differs).collect();
                 assert_eq!(effects.changed, changed);
 
                 let before = std::mem::replace(&mut health, run.health());
@@ -327,7 +328,9 @@ proptest! {
     }
 
     #[test]
-    fn what_nobody_waits_for_or_could_not_be_run_decides_nothing((config, steps) in history(), probe in 0_u64..20) {
+    fn what_nobody_waits_for_or_could_not_be_run_decides_nothing(
+        (config, steps) in history(), probe in 0_u64..20,
+    ) {
         let mut run = Run::new(epoch(), &config);
         steps.iter().for_each(|timed| run.step(timed, |_, _| {}));
         let kind = if probe < 8 { OutcomeKind::NotRun } else { OutcomeKind::Refused };
