@@ -10,5 +10,6 @@ pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod demo;
+mod names;
 pub mod plan;
 pub mod probes;

@@ -65,8 +65,8 @@ impl Description {
                 ("resync_interval", text(&director.resync_interval)),
                 ("proxy_threads", text(&director.proxy_threads)),
                 ("max_concurrent_checks", text(&director.max_concurrent_checks)),
-                ("log.format", text(&director.log.format)),
-                ("log.level", text(&director.log.level)),
+                ("log.format", director.log.format.to_string()),
+                ("log.level", director.log.level.to_string()),
             ],
         );
         for virtual_server in &model.virtual_servers {
@@ -89,19 +89,19 @@ impl Description {
             section,
             [
                 ("listen", text(&it.listen)),
-                ("protocol", text(&it.protocol)),
-                ("dataplane", text(&it.dataplane)),
-                ("scheduler", text(&it.scheduler)),
-                ("scheduler_flags", text(&it.scheduler_flags)),
+                ("protocol", it.protocol.to_string()),
+                ("dataplane", it.dataplane.to_string()),
+                ("scheduler", it.scheduler.to_string()),
+                ("scheduler_flags", it.scheduler_flags.to_string()),
                 ("persistence", text(&it.persistence)),
                 ("quorum", text(&it.quorum)),
                 ("hysteresis", text(&it.hysteresis)),
                 ("sorry_server", text(&it.sorry_server)),
                 ("slow_start", text(&it.slow_start)),
-                ("on_down", text(&it.on_down)),
+                ("on_down", it.on_down.to_string()),
                 ("connect_timeout", text(&it.connect_timeout)),
                 ("idle_timeout", text(&it.idle_timeout)),
-                ("proxy_protocol", text(&it.proxy_protocol)),
+                ("proxy_protocol", it.proxy_protocol.map_or_else(|| "none".to_owned(), |version| version.to_string())),
             ],
         );
     }

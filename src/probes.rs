@@ -116,3 +116,6 @@ pub fn outcome(outcome: tidegate_checkers::Outcome) -> engine::Outcome {
     };
     engine::Outcome { kind, detail: detail.into() }
 }
+
+#[cfg(test)]
+mod tests;

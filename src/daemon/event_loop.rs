@@ -29,6 +29,7 @@ const REQUESTS: usize = 32;
 const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(100);
 
 /// The director's state and the ends of its queues.
 pub(super) struct EventLoop {
@@ -154,8 +155,10 @@ impl EventLoop {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let watchdog = notify::watchdog_interval();
         let mut watched = self.started;
+        let mut ticked = self.started;
         loop {
-            let deadline = self.engine.deadline();
+            // A late tick makes up for all that is due, so heavy weights need not ramp in thousands of steps a second.
+            let deadline = self.engine.deadline().map(|deadline| deadline.max(ticked + TICK));
             let turn = self.queues.next(deadline, &mut heartbeat).await;
             let now = clock::now();
             if watchdog.is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5))) {
@@ -176,6 +179,7 @@ impl EventLoop {
                     self.stop(now, signal).await;
                 }
                 Turn::Deadline => {
+                    ticked = now;
                     let effects = self.engine.handle(now, Input::Tick);
                     self.take(now, effects);
                 }

@@ -21,11 +21,7 @@ pub struct ServiceKey {
 
 impl std::fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let protocol = match self.protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        };
-        write!(f, "{protocol} {}", self.address)
+        write!(f, "{} {}", self.protocol, self.address)
     }
 }
 
