@@ -20,9 +20,9 @@ mod trace;
 pub use check::run;
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
+pub use regex::Regex;
 pub use runner::{Runner, Settings};
 pub use schedule::Stats;
-pub use regex::Regex;
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
     is_server_name,

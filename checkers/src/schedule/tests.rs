@@ -1,1 +1,226 @@
 //! On a virtual clock.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// The schedule, a clock that jumps from event to event, and checks that take a given time.
+struct Sim {
+    schedule: Schedule,
+    begin: Instant,
+    now: Instant,
+    takes: Duration,
+    ends: BTreeSet<(Instant, u64)>,
+    starts: BTreeMap<u64, Vec<Duration>>,
+}
+
+impl Sim {
+    #[allow(clippy::disallowed_methods)]
+    fn new(max_concurrent: usize, seed: u64, takes: Duration) -> Self {
+        let begin = Instant::now();
+        let schedule = Schedule::new(max_concurrent, seed);
+        Self { schedule, begin, now: begin, takes, ends: BTreeSet::new(), starts: BTreeMap::new() }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let Actions { stop, start } = self.schedule.handle(self.now, input);
+        self.ends.retain(|(_, id)| !stop.contains(id));
+        for id in start {
+            assert!(self.ends.iter().all(|&(_, running)| running != id), "{id} runs twice");
+            self.ends.insert((self.now + self.takes, id));
+            self.starts.entry(id).or_default().push(self.now - self.begin);
+        }
+        assert_eq!(self.schedule.stats().running, self.ends.len());
+        assert!(self.ends.len() <= self.schedule.max_concurrent);
+        assert!(
+            self.schedule.deadline().is_none_or(|deadline| deadline > self.now),
+            "a deadline in the past"
+        );
+    }
+
+    fn update(&mut self, probes: impl IntoIterator<Item = u64>, interval: Duration) {
+        self.handle(Input::Update(probes.into_iter().map(|id| (id, interval)).collect()));
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        loop {
+            let end = self.ends.first().copied();
+            let next = [end.map(|(at, _)| at), self.schedule.deadline()].into_iter().flatten().min();
+            match next.filter(|&next| next <= until) {
+                None => break,
+                Some(next) => self.now = self.now.max(next),
+            }
+            match end.filter(|&(at, _)| at <= self.now) {
+                Some(end) => {
+                    self.ends.remove(&end);
+                    self.handle(Input::Finished(end.1));
+                }
+                None => self.handle(Input::Tick),
+            }
+        }
+        self.now = until;
+    }
+
+    /// The times between the starts of one probe, without the first.
+    fn gaps(&self, id: u64) -> Vec<Duration> {
+        self.starts[&id].windows(2).skip(1).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+#[test]
+fn a_few_probes_run_at_once() {
+    let mut sim = Sim::new(1000, 1, ms(10));
+    sim.update(0..5, 2 * SECOND);
+    sim.run_for(ms(5));
+    assert_eq!(sim.schedule.stats().started, 5);
+}
+
+#[test]
+fn many_probes_are_spread() {
+    let mut sim = Sim::new(100_000, 1, ms(1));
+    sim.update(0..100_000, 2 * SECOND);
+    for second in 1..=4 {
+        for tenth in 1..=10 {
+            sim.run_for(ms(100));
+            let started = sim.schedule.stats().started as f64;
+            let ideal = 50_000.0 * (f64::from(second - 1) + f64::from(tenth) / 10.0);
+            assert!((started - ideal).abs() < 3_000.0, "{started} at {second}.{tenth} s");
+        }
+    }
+}
+
+/// A few probes start together and are apart from their second run on.
+#[test]
+fn the_first_rush_is_not_repeated() {
+    let mut sim = Sim::new(1000, 1, ms(1));
+    sim.update(0..10, 10 * SECOND);
+    sim.run_for(60 * SECOND);
+    let mut last: Vec<Duration> = sim.starts.values().map(|starts| *starts.last().unwrap()).collect();
+    last.sort();
+    assert!(last.windows(2).all(|pair| pair[1] - pair[0] > ms(400)), "{last:?}");
+}
+
+#[test]
+fn a_stall_is_not_made_up_for() {
+    let mut sim = Sim::new(1000, 1, ms(1));
+    sim.update([7], SECOND);
+    sim.run_for(ms(10_500));
+    let before = sim.schedule.stats().started;
+    sim.now += 100 * SECOND;
+    sim.run_for(2 * SECOND);
+    assert!((2..=4).contains(&(sim.schedule.stats().started - before)), "{:?}", sim.starts);
+    assert_eq!(sim.schedule.stats().late, 1);
+    assert!(sim.schedule.stats().worst_lateness > 99 * SECOND);
+}
+
+#[test]
+fn slots_are_counted_and_missed_ones_too() {
+    let mut sim = Sim::new(2, 1, ms(500));
+    sim.update(0..8, SECOND);
+    sim.run_for(20 * SECOND);
+    let stats = sim.schedule.stats();
+    // Two slots, two runs a second each.
+    assert!((76..=82).contains(&stats.started), "{stats:?}");
+    assert!(stats.late > 60 && stats.worst_lateness > ms(500), "{stats:?}");
+    for starts in sim.starts.values() {
+        assert!((9..=11).contains(&starts.len()), "nobody starves: {:?}", sim.starts);
+    }
+}
+
+#[test]
+fn a_slow_check_runs_back_to_back_and_is_not_late() {
+    let mut sim = Sim::new(10, 1, ms(1_001));
+    sim.update([1], SECOND);
+    sim.run_for(ms(20_500));
+    let stats = sim.schedule.stats();
+    assert!((19..=21).contains(&stats.started) && stats.late == 0, "{stats:?}");
+}
+
+#[test]
+fn what_is_gone_is_stopped_and_what_stays_keeps_its_time() {
+    let mut sim = Sim::new(10, 1, ms(100));
+    sim.update([1, 2], SECOND);
+    sim.run_for(ms(50));
+    let mut undisturbed = Sim::new(10, 1, ms(100));
+    undisturbed.update([1, 2], SECOND);
+    sim.update([2, 3], SECOND);
+    assert_eq!((sim.schedule.stats().probes, sim.schedule.stats().running), (2, 2));
+    sim.handle(Input::Finished(1));
+    sim.run_for(ms(9_950));
+    undisturbed.run_for(10 * SECOND);
+    assert_eq!(sim.starts[&1].len(), 1);
+    assert_eq!(sim.starts[&2], undisturbed.starts[&2]);
+}
+
+#[test]
+fn nothing_to_do() {
+    let mut sim = Sim::new(0, 1, ms(1));
+    assert_eq!(sim.schedule.deadline(), None);
+    sim.update([1], Duration::ZERO);
+    sim.run_for(ms(10));
+    assert!((5..=10).contains(&sim.schedule.stats().started), "{:?}", sim.schedule.stats());
+    sim.update([], SECOND);
+    assert_eq!(sim.schedule.deadline(), None);
+}
+
+proptest! {
+    /// The gap between two runs is the interval, give or take the jitter, and the jitter does not add up.
+    #[test]
+    fn no_drift(seed: u64, ids in prop::collection::btree_set(any::<u64>(), 1..50), interval in 10u64..10_000) {
+        let interval = ms(interval);
+        let mut sim = Sim::new(1000, seed, ms(1));
+        sim.update(ids.iter().copied(), interval);
+        sim.run_for(interval * 40);
+        let jitter = interval / JITTER;
+        for &id in &ids {
+            let gaps = sim.gaps(id);
+            prop_assert!(gaps.len() >= 37, "{gaps:?}");
+            for gap in &gaps {
+                prop_assert!(*gap > interval - jitter && *gap < interval + jitter, "{gap:?}");
+            }
+            let drift = gaps.iter().sum::<Duration>().abs_diff(interval * gaps.len() as u32);
+            prop_assert!(drift < jitter, "{drift:?}");
+            // The first run comes at once and the second within one and a quarter of the interval.
+            prop_assert!(sim.starts[&id][0] <= ms(50));
+            prop_assert!(sim.starts[&id][1] - sim.starts[&id][0] <= interval + interval / TOO_SOON + jitter);
+        }
+    }
+
+    /// Equal seeds give equal times; moving the clock moves them all.
+    #[test]
+    fn deterministic(seed: u64, count in 1u64..30, takes in 0u64..3000, slots in 1usize..10) {
+        let run = |offset| {
+            let mut sim = Sim::new(slots, seed, ms(takes));
+            sim.now += offset;
+            sim.begin = sim.now;
+            sim.update(0..count, SECOND);
+            sim.run_for(10 * SECOND);
+            sim.starts
+        };
+        prop_assert_eq!(run(Duration::ZERO), run(ms(123_457)));
+    }
+
+    /// The simulation's own assertions hold whatever happens: never twice, never too many, the deadline ahead.
+    #[test]
+    fn holds_its_promises(
+        slots in 0usize..6,
+        takes in 0u64..2500,
+        steps in prop::collection::vec((prop::collection::btree_set(0u64..12, 0..12), 1u64..3000, 0u64..3000, 0u64..3000), 1..20),
+    ) {
+        let mut sim = Sim::new(slots, 3, ms(takes));
+        for (probes, interval, run, stall) in steps {
+            sim.update(probes, ms(interval));
+            sim.run_for(ms(run));
+            sim.now += ms(stall);
+        }
+    }
+}

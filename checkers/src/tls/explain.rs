@@ -29,18 +29,24 @@ fn certificate(error: &CertificateError) -> String {
             format!("the certificate is not valid before {}", date(*not_before))
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = if presented.is_empty() {
-                "no names".to_owned()
-            } else {
-                quote(presented.join(", ").as_bytes())
-            };
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            let names = if names.is_empty() { "no names".to_owned() } else { quote(names.join(", ").as_bytes()) };
             format!("the certificate is not for {:?}: it has {names}", expected.to_str())
         }
-        CertificateError::UnknownIssuer => {
-            "the certificate's issuer is unknown: it leads to none of the roots".to_owned()
+        CertificateError::UnknownIssuer => "the certificate's issuer is none of the roots".to_owned(),
+        CertificateError::BadSignature => {
+            "a signature is wrong: the issuer has the name of a root but not its key, or the server has not the \
+             certificate's key"
+                .to_owned()
         }
         other => format!("the certificate is not acceptable: {}", quote(other.to_string().as_bytes())),
     }
+}
+
+/// The verifier writes names as `DnsName("www.example.com")` and `IpAddress(192.0.2.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
 }
 
 fn alerted(alert: AlertDescription) -> String {
@@ -75,11 +81,15 @@ mod tests {
         assert!(explain(&early.into()).ends_with("before Fri, 31 Dec 9999 23:59:59 GMT"));
         let wrong = CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("www.example.com").unwrap(),
-            presented: vec!["a.example".to_owned(), "\x1b[2J".to_owned()],
+            presented: vec![
+                "DnsName(\"a.example\")".to_owned(),
+                "IpAddress(192.0.2.1)".to_owned(),
+                "\x1b[2J".to_owned(),
+            ],
         };
         assert_eq!(
             explain(&wrong.into()),
-            r#"the certificate is not for "www.example.com": it has "a.example, \u{1b}[2J""#
+            r#"the certificate is not for "www.example.com": it has "a.example, 192.0.2.1, \u{1b}[2J""#
         );
     }
 

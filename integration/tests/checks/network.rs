@@ -1,1 +1,136 @@
+//! What needs a network, a limit or a privilege of its own: these tests run themselves again in a child process that
+//! has it. Neither needs root where the kernel lets users make namespaces.
 
+use std::fs::File;
+use std::process::Command;
+use std::time::Duration;
+
+use tidegate_checkers::{Outcome, Probe, Spec, Target, run};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::{observe, passed, probe, server};
+
+/// Whether this is the child. If not, runs the test of this name again as the last argument of `command`.
+fn is_child(command: &[&str], test: &str) -> bool {
+    const MARK: &str = "TIDEGATE_TEST_CHILD";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, "1")
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {} ({error}): install util-linux", command[0]));
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "in {command:?}: {text}");
+    false
+}
+
+fn ip(arguments: &str) {
+    let status =
+        Command::new("ip").args(arguments.split_whitespace()).status().expect("ip runs (package iproute2)");
+    assert!(status.success(), "ip {arguments}");
+}
+
+#[tokio::test]
+async fn our_routes_and_the_network() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "network::our_routes_and_the_network") {
+        return;
+    }
+    // The kernel sends itself its own ICMP errors over it.
+    ip("link set lo up");
+    ip("link add v0 type veth peer name v1");
+    ip("address add 192.0.2.1/24 dev v0");
+    ip("link set v0 up");
+    ip("link set v1 up");
+    std::fs::write("/proc/sys/net/ipv4/neigh/v0/retrans_time_ms", "100").unwrap();
+    let tcp = |address: &'static str| observe(address.parse().unwrap(), Spec::Tcp, Duration::from_secs(10));
+
+    match tcp("198.51.100.1:80").await.outcome {
+        Outcome::NotRun(text) => {
+            assert_eq!(text, "no route of ours to 198.51.100.1:80: Network is unreachable (os error 101)");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Nobody answers ARP.
+    assert_eq!(
+        tcp("192.0.2.2:80").await.outcome,
+        Outcome::Unreachable("No route to host (os error 113)".to_owned())
+    );
+    ip("route add prohibit 203.0.113.0/24");
+    assert!(matches!(tcp("203.0.113.1:80").await.outcome, Outcome::NotRun(_)));
+}
+
+#[tokio::test]
+async fn fwmark_needs_a_capability() {
+    let probe = |address| {
+        let probe = probe(address, Spec::Tcp, Duration::from_secs(5));
+        let target = Target { fwmark: Some(7), ..probe.target };
+        run(Probe { target, ..probe }.into())
+    };
+    // A user namespace of its own, but not the network's.
+    if is_child(&["unshare", "--user"], "network::fwmark_needs_a_capability") {
+        let outcome = probe(server::silent().await).await.outcome;
+        let text = "cannot set fwmark 7: Operation not permitted (os error 1); CAP_NET_ADMIN is needed";
+        assert_eq!(outcome, Outcome::NotRun(text.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn fwmark_is_set() {
+    if is_child(&["unshare", "--map-root-user", "--net"], "network::fwmark_is_set") {
+        ip("link set lo up");
+        // Marked packets find no way, not even to the host's own addresses, which are rule 0's by default.
+        ip("rule add pref 10 fwmark 7 prohibit");
+        ip("rule add pref 20 lookup local");
+        ip("rule delete pref 0");
+        let unmarked = probe(server::silent().await, Spec::Tcp, Duration::from_secs(5));
+        assert_eq!(run(unmarked.clone().into()).await.outcome, passed(""));
+        let target = Target { fwmark: Some(7), ..unmarked.target };
+        let outcome = run(Probe { target, ..unmarked }.into()).await.outcome;
+        assert!(
+            matches!(&outcome, Outcome::NotRun(text) if text.starts_with("no route of ours")),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_descriptor_left() {
+    if !is_child(&["prlimit", "--nofile=64"], "network::no_descriptor_left") {
+        return;
+    }
+    let address = server::silent().await;
+    let mut files = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+    }
+    match observe(address, Spec::Tcp, Duration::from_secs(5)).await.outcome {
+        Outcome::NotRun(text) => assert!(text.ends_with("; the limit of open files is reached"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    files.clear();
+    assert_eq!(observe(address, Spec::Tcp, Duration::from_secs(5)).await.outcome, passed(""));
+}
+
+#[tokio::test]
+async fn bind() {
+    for (listen, bind) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
+        let listener = TcpListener::bind(listen).await.unwrap();
+        let probe = probe(listener.local_addr().unwrap(), Spec::Tcp, Duration::from_secs(5));
+        let target = Target { bind: Some(bind.parse().unwrap()), ..probe.target };
+        assert_eq!(run(Probe { target, ..probe.clone() }.into()).await.outcome, passed(""));
+        let (mut stream, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.ip().to_string(), bind);
+        assert!(stream.read_u8().await.is_err());
+
+        let target = Target { bind: Some("192.0.2.99".parse().unwrap()), ..probe.target };
+        match run(Probe { target, ..probe }.into()).await.outcome {
+            Outcome::NotRun(text) => assert!(text.starts_with("cannot bind to 192.0.2.99: "), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
