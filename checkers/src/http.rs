@@ -109,13 +109,14 @@ async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> 
     Ok(Outcome::Passed(status))
 }
 
-/// What an error of hyper's means: first what happened to the connection, then what was wrong with the answer.
+/// What an error of hyper's means. Where hyper cannot say what happened to the connection, the trace can.
 fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome {
     let source = std::error::Error::source(error);
-    let protocol = error.is_parse()
-        || source.and_then(|source| source.downcast_ref::<h2::Error>()).is_some_and(|error| !error.is_io());
-    match trace.end() {
-        Some(end) if !protocol => return end,
+    let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    match (h2, trace.end()) {
+        (Some(h2), _) if h2.is_remote() => return Outcome::Reset(format!("by means of HTTP/2: {h2}")),
+        (Some(h2), Some(end)) if h2.is_io() => return end,
+        (None, Some(end)) if !error.is_parse() => return end,
         _ => {}
     }
     let name = match version {

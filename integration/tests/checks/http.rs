@@ -91,6 +91,21 @@ async fn http2_with_prior_knowledge() {
 }
 
 #[tokio::test]
+async fn http2_reset() {
+    let address = server::start(|mut stream| async move {
+        server::read_request(&mut stream).await;
+        // RFC 9113 §6: SETTINGS, then RST_STREAM with REFUSED_STREAM.
+        stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    match ask(address, HttpSpec { version: HttpVersion::Http2, ..get() }).await {
+        Outcome::Reset(text) => assert!(text.starts_with("by means of HTTP/2: stream error"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn body_expression() {
     let (_nginx, address) = nginx("location / { return 200 'all is well'; }");
     assert_eq!(ask(address, matching("is (well|fine)")).await, passed("200 OK"));
