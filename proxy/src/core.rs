@@ -33,9 +33,13 @@ impl Shared {
         self.open.sum(|cells| &cells.connections)
     }
 
+    pub(crate) fn sessions(&self) -> u64 {
+        self.open.sum(|cells| &cells.sessions)
+    }
+
     /// Connections and sessions.
     pub(crate) fn open(&self) -> u64 {
-        self.connections() + self.open.sum(|cells| &cells.sessions)
+        self.connections() + self.sessions()
     }
 }
 

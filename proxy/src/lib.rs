@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod core;
 mod counters;
+mod datagram;
 mod limits;
 mod listener;
 mod persistence;
@@ -21,6 +22,7 @@ mod table;
 mod tcp;
 mod timer;
 mod token;
+mod udp;
 mod worker;
 
 pub use counters::{Counters, DestinationCounters, ServiceCounters};

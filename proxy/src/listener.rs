@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-use crate::{Protocol, ServiceKey};
+use crate::{Protocol, ServiceKey, datagram};
 
 /// The kernel lowers it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -60,6 +60,8 @@ fn shared(key: ServiceKey) -> Result<OwnedFd, ListenError> {
         // Accepted sockets inherit it.
         sockopt::set_tcp_nodelay(&socket, true)?;
         listen(&socket, BACKLOG)?;
+    } else if key.listen.ip().is_unspecified() {
+        datagram::tell_asked(&socket, key.listen)?;
     }
     Ok(socket)
 }

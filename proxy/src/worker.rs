@@ -18,6 +18,7 @@ use crate::pool::Pool;
 use crate::services::Services;
 use crate::tcp::{Queue, Tcp};
 use crate::token::Token;
+use crate::udp::Udp;
 use crate::{OnDown, Protocol, ServiceKey};
 
 /// Events taken from the kernel at once.
@@ -44,6 +45,7 @@ pub(crate) struct Worker {
     core: Core,
     services: Services,
     tcp: Tcp,
+    udp: Udp,
     inbox: Receiver<Command>,
     wake: Arc<OwnedFd>,
     /// Listeners without a descriptor to accept with, and when to try again.
@@ -63,6 +65,7 @@ impl Worker {
         core.register(&wake, Token::Wake, EventFlags::IN)?;
         Ok(Worker {
             tcp: Tcp::new(core.now),
+            udp: Udp::new(core.now),
             core,
             services: Services::default(),
             inbox,
@@ -93,6 +96,7 @@ impl Worker {
             }
             self.wake_listeners();
             self.tcp.expire(&mut self.core, &mut self.services);
+            self.udp.expire(&mut self.core, &mut self.services);
             busy = self.tcp.go_on(&mut self.core, &mut self.services);
         }
         self.tcp.reset_all(&mut self.core, &mut self.services);
@@ -105,11 +109,20 @@ impl Worker {
             Token::Client(..) | Token::Server(..) => {
                 self.tcp.event(&mut self.core, &mut self.services, token, flags);
             }
-            Token::Session(..) => {}
+            Token::Session(index, serial) => {
+                self.udp.answer(&mut self.core, &mut self.services, index, serial);
+            }
         }
     }
 
+    fn protocol(&mut self, service: usize) -> Option<Protocol> {
+        Some(self.services.get(service)?.pool.service.key.protocol)
+    }
+
     fn accept(&mut self, service: usize) {
+        if self.protocol(service) == Some(Protocol::Udp) {
+            return self.udp.receive(&mut self.core, &mut self.services, service);
+        }
         if self.tcp.accept(&mut self.core, &mut self.services, service) == Queue::Stuck {
             // Level-triggered, it would be reported again at once and for ever.
             self.listen_for(service, EventFlags::empty());
@@ -137,7 +150,7 @@ impl Worker {
 
     fn next_timer(&self) -> Option<Millis> {
         let rest = (!self.resting.is_empty()).then_some(self.rest_until);
-        [self.tcp.next_timer(), rest].into_iter().flatten().min()
+        [self.tcp.next_timer(), self.udp.next_timer(), rest].into_iter().flatten().min()
     }
 
     fn obey(&mut self) {
@@ -186,6 +199,7 @@ impl Worker {
         }
         if !dead.is_empty() {
             self.tcp.reset_dead(&mut self.core, &mut self.services, &dead);
+            self.udp.end_dead(&mut self.core, &mut self.services, &dead);
         }
     }
 
@@ -197,9 +211,12 @@ impl Worker {
 
     /// Takes what is in the listener's queue and closes it.
     fn withdraw(&mut self, service: usize) {
-        let protocol = self.services.get(service).map(|entry| entry.pool.service.key.protocol);
-        if protocol == Some(Protocol::Tcp) {
-            while self.tcp.accept(&mut self.core, &mut self.services, service) == Queue::More {}
+        match self.protocol(service) {
+            Some(Protocol::Tcp) => {
+                while self.tcp.accept(&mut self.core, &mut self.services, service) == Queue::More {}
+            }
+            Some(Protocol::Udp) => self.udp.end_service(&mut self.core, &mut self.services, service),
+            None => {}
         }
         self.services.withdraw(service);
     }

@@ -137,8 +137,14 @@ impl Server {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let handle = Arc::clone(&handle);
-                thread::spawn(move || handle(stream.unwrap()));
+                match stream {
+                    Ok(stream) => {
+                        let handle = Arc::clone(&handle);
+                        thread::spawn(move || handle(stream));
+                    }
+                    // Out of descriptors, in the test of that.
+                    Err(_) => thread::sleep(Duration::from_millis(10)),
+                }
             }
         });
         Server { address, stop, thread: Some(thread) }
@@ -180,15 +186,27 @@ pub fn read_line(stream: &mut TcpStream) -> String {
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.set_write_timeout(Some(SOON)).unwrap();
-    stream
+    try_connect(address).unwrap()
+}
+
+pub fn try_connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, SOON)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.set_write_timeout(Some(SOON))?;
+    Ok(stream)
+}
+
+/// Connects and is reset, which may come so early that connecting fails of it.
+pub fn is_turned_away(address: SocketAddr) -> bool {
+    match try_connect(address) {
+        Ok(mut stream) => is_reset(&mut stream),
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }
 
 /// One request to servers that are [`Server::named`].
 pub fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = connect(address);
+    let mut stream = try_connect(address)?;
     stream.write_all(b"who\n")?;
     stream.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
@@ -210,9 +228,6 @@ pub fn still_echoes(stream: &mut TcpStream) -> bool {
 
 /// Waits for the other side's reset; false if it closes in order or sends something.
 pub fn is_reset(stream: &mut TcpStream) -> bool {
-    let mut byte = [0];
-    match stream.read(&mut byte) {
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-        Ok(_) => false,
-    }
+    let end = stream.read_exact(&mut [0]).map_err(|error| error.kind());
+    end == Err(ErrorKind::ConnectionReset)
 }
