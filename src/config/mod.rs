@@ -1,5 +1,236 @@
-//! One TOML file, read into a [`Model`] that is right, or into all its mistakes at once.
+//! TOML files, read into a [`Model`] that is right, or into all their mistakes at once.
+//!
+//! ```text
+//! load    files and includes, bounded in size; never waits for anything but a disk
+//! split   one piece of text per virtual server
+//! reader  strict tables over the `toml` crate's tree; a mistake is noted and reading goes on
+//! director, virtual_server, check, http, real_server: one section each, straight into the model
+//! validate  rules over several values
+//! mistake  places become lines and columns, for the mistakes that are shown
+//! ```
+//!
+//! Where a mistake is noted a default takes the value's place, so that everything else is looked at too; the model
+//! is handed out only when nothing was noted.
 
+mod check;
+mod director;
+mod http;
+mod load;
+mod mistake;
 mod model;
+mod place;
+mod reader;
+mod real_server;
+mod split;
+mod validate;
+mod values;
+mod virtual_server;
 
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use regex::Regex;
+use tidegate_checkers::Spec;
+use toml::de::DeTable;
+
+use check::CheckKeys;
+pub use director::CONTROL_SOCKET;
+use load::Files;
+pub use mistake::{Mistake, Mistakes};
 pub use model::*;
+use place::{At, Notes, Part, Place};
+use reader::Table;
+
+/// Reads a file and what it includes.
+///
+/// Bounded: 16 MiB in all files together, includes 16 deep. Only regular files are read.
+pub fn load(path: &Path) -> Result<Model, Mistakes> {
+    let notes = Notes::default();
+    let mut files = Files::default();
+    let mut reading = Reading::new(&notes, true);
+    match files.read(path, &[], &notes) {
+        Ok(main) => reading.file(&mut files, &[main]),
+        Err(reason) => {
+            let file = files.add(path, String::new());
+            notes.add(Place { file, start: 0, end: 0 }, format!("cannot be read: {reason}"));
+        }
+    }
+    conclude(reading.finish(), notes, &files)
+}
+
+/// Reads a text that may not include others; `name` stands for the file in mistakes. Touches no file: whether those
+/// that the text names exist is not looked at.
+pub fn parse(name: &Path, text: &str) -> Result<Model, Mistakes> {
+    let notes = Notes::default();
+    let mut files = Files::default();
+    let main = files.add(name, text.to_owned());
+    let mut reading = Reading::new(&notes, false);
+    reading.file(&mut files, &[main]);
+    conclude(reading.finish(), notes, &files)
+}
+
+fn conclude(model: Model, notes: Notes, files: &Files) -> Result<Model, Mistakes> {
+    Mistakes::new(notes.into_inner(), &files.texts).map_or(Ok(model), Err)
+}
+
+/// A configuration while it is read.
+#[derive(Debug)]
+struct Reading<'n> {
+    notes: &'n Notes,
+    /// Whether files that the configuration names may be looked at.
+    with_files: bool,
+    director: Director,
+    virtual_servers: Vec<Arc<VirtualServer>>,
+    context: Context,
+}
+
+/// What sections know besides their own table.
+#[derive(Debug, Default)]
+struct Context {
+    /// What relative paths are relative to; none when no file may be looked at.
+    folder: Option<PathBuf>,
+    defaults: CheckKeys,
+    /// What must be unique, and where it is written.
+    names: Vec<At<Arc<str>>>,
+    listens: Vec<At<(Protocol, SocketAddr, Arc<str>)>>,
+    /// What many checks have in common is stored once.
+    specs: HashSet<Arc<Spec>>,
+    check_names: HashSet<Arc<str>>,
+    regexes: BTreeMap<String, Regex>,
+}
+
+impl<'n> Reading<'n> {
+    fn new(notes: &'n Notes, with_files: bool) -> Self {
+        let (director, context) = (Director::default(), Context::default());
+        Self { notes, with_files, director, virtual_servers: Vec::new(), context }
+    }
+
+    /// The last file of `stack`; the others are those that include it.
+    fn file(&mut self, files: &mut Files, stack: &[u32]) {
+        let Some((number, (path, text))) =
+            stack.last().and_then(|number| Some((*number, files.texts.get(*number as usize)?)))
+        else {
+            return;
+        };
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.context.folder = self.with_files.then(|| folder.clone());
+
+        let pieces = split::split(text);
+        let rest = pieces.as_ref().map_or(text.as_str(), |pieces| pieces.rest.as_str());
+        let mut includes = Vec::new();
+        self.piece(number, rest, 0, |reading, root| includes = reading.root(root, stack.len() == 1));
+        for range in pieces.iter().flat_map(|pieces| &pieces.virtual_servers) {
+            self.piece(number, &text[range.clone()], range.start, Self::virtual_servers);
+        }
+        if !self.with_files {
+            for entry in &includes {
+                self.notes.add(entry.place, "a text that is not a file cannot include files");
+            }
+            return;
+        }
+        for entry in &includes {
+            self.include(files, stack, &folder, entry);
+        }
+    }
+
+    /// Parses one piece of a file and hands its tree to `read`.
+    fn piece(&mut self, file: u32, text: &str, base: usize, read: impl FnOnce(&mut Self, &mut Table<'_>)) {
+        let notes = self.notes;
+        let (tree, errors) = DeTable::parse_recoverable(text);
+        let part = Part { notes, file, base, broken: !errors.is_empty() };
+        for error in &errors {
+            let span = error.span().unwrap_or(text.len()..text.len());
+            notes.add_syntax(part.place(span), error.message());
+        }
+        let mut root = Table::new(part, tree.get_ref(), part.place(0..0), "the configuration");
+        read(self, &mut root);
+        root.finish();
+    }
+
+    /// Everything but the virtual servers that were cut out. Returns what is included.
+    fn root(&mut self, root: &mut Table<'_>, main: bool) -> Vec<At<String>> {
+        let includes = if root.has("include") { root.list("include", values::text(4096)) } else { Vec::new() };
+        if main {
+            if let Some(table) = root.table("director", "[director]") {
+                self.director = director::read(table);
+            }
+            if let Some(mut defaults) = root.table("defaults", "[defaults]") {
+                if let Some(check) = defaults.table("check", "[defaults.check]") {
+                    self.context.defaults = check::defaults(check, &mut self.context);
+                }
+                defaults.finish();
+            }
+        } else {
+            for key in ["director", "defaults"] {
+                root.refuse(key, format!("[{key}] belongs to the main file, and this one is included"));
+            }
+        }
+        root.refuse("vrrp", "[[vrrp]] is not available in this version");
+        self.virtual_servers(root);
+        includes
+    }
+
+    fn virtual_servers(&mut self, root: &mut Table<'_>) {
+        for table in root.array_of_tables("virtual_server", "[[virtual_server]]") {
+            self.virtual_servers.push(Arc::new(virtual_server::read(table, &mut self.context)));
+        }
+    }
+
+    fn include(&mut self, files: &mut Files, stack: &[u32], folder: &Path, entry: &At<String>) {
+        let note = |why: String| self.notes.add(entry.place, why);
+        let paths = match load::expand(folder, entry) {
+            Ok(paths) => paths,
+            Err(why) => return note(format!("cannot include \"{}\": {why}", entry.value)),
+        };
+        for path in paths {
+            match files.read(&path, stack, self.notes) {
+                Ok(number) => {
+                    let stack: Vec<u32> = stack.iter().copied().chain([number]).collect();
+                    self.file(files, &stack);
+                }
+                Err(why) => {
+                    self.notes.add(entry.place, format!("cannot include {}: {why}", path.display()));
+                }
+            }
+        }
+    }
+
+    /// The model, to be used only if nothing was noted.
+    fn finish(mut self) -> Model {
+        validate::names(self.notes, &self.context.names);
+        validate::listens(self.notes, &self.context.listens);
+        self.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
+        Model { director: self.director, virtual_servers: self.virtual_servers }
+    }
+}
+
+impl Context {
+    fn spec(&mut self, spec: Spec) -> Arc<Spec> {
+        if let Some(known) = self.specs.get(&spec) {
+            return known.clone();
+        }
+        let spec = Arc::new(spec);
+        self.specs.insert(spec.clone());
+        spec
+    }
+
+    fn check_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.check_names.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.check_names.insert(name.clone());
+        name
+    }
+
+    fn regex(&mut self, text: &str) -> Result<Regex, String> {
+        if let Some(known) = self.regexes.get(text) {
+            return Ok(known.clone());
+        }
+        let regex = http::compile(text)?;
+        self.regexes.insert(text.to_owned(), regex.clone());
+        Ok(regex)
+    }
+}
