@@ -53,9 +53,7 @@ where
     let io = TokioIo::new(Traced::new(io, Step::Header, trace));
     let failed = |error| failure(&error, spec.version, trace);
     if spec.version == HttpVersion::Http2 {
-        let tasks = Tasks::default();
-        let _guard = AbortOnDrop(tasks.clone());
-        let (mut sender, connection) = http2::Builder::new(tasks)
+        let (mut sender, connection) = http2::Builder::new(Tasks::default())
             .max_header_list_size(MAX_HEADER as u32)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -141,7 +139,8 @@ fn list(ranges: &[StatusRange]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Runs the tasks of an HTTP/2 connection, which hyper wants to have run beside it.
+/// Runs the tasks of an HTTP/2 connection, which hyper wants to have run beside it, until the connection is dropped.
+/// Were they spawned for good, a server that does not read could keep its connection open for as long as it likes.
 #[derive(Debug, Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -151,15 +150,5 @@ where
 {
     fn execute(&self, task: F) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
-    }
-}
-
-/// Ends the tasks, and with them the connection, when the check ends; otherwise a server that does not close would
-/// keep the connection open for as long as it likes.
-struct AbortOnDrop(Tasks);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }

@@ -8,6 +8,7 @@ use tidegate_checkers::{
 };
 use tidegate_integration::nginx::{Nginx, free_port};
 use tidegate_integration::pki::{Authority, Validity};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -166,23 +167,32 @@ async fn certificate_files_are_read_at_each_update() {
     assert_eq!(next(&mut observations).await[0].outcome, passed("204 No Content"));
 }
 
-/// A server that answers nothing, does not close and is left alone after the deadline.
+/// Servers that do not close are left alone after the deadline.
 #[tokio::test]
 async fn no_connection_outlives_its_check() {
-    for version in [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2] {
+    for (version, talk) in [(HttpVersion::Http10, ""), (HttpVersion::Http11, ""), (HttpVersion::Http2, PING)]
+    {
         let (sender, mut ends) = mpsc::unbounded_channel();
         let address = server::start(move |mut stream| {
             let sender = sender.clone();
             async move {
-                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                if talk.is_empty() {
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                } else {
+                    // Never reads, so that what we say in return fills the buffers and cannot be flushed.
+                    while stream.write_all(talk.repeat(1000).as_bytes()).await.is_ok() {}
+                }
                 sender.send(()).unwrap();
             }
         })
         .await;
-        let outcome = crate::observe(address, http(HttpSpec { version, ..get() }), ms(200)).await.outcome;
+        let outcome = crate::observe(address, http(HttpSpec { version, ..get() }), ms(1500)).await.outcome;
         assert!(matches!(outcome, Outcome::AnswerTimeout(_)), "{outcome:?}");
         timeout(Duration::from_secs(2), ends.recv())
             .await
             .unwrap_or_else(|_| panic!("{version:?} is still open"));
     }
 }
+
+/// SETTINGS and PING of HTTP/2 (RFC 9113 §6), both to be acknowledged.
+const PING: &str = "\0\0\0\x04\0\0\0\0\0\0\0\x08\x06\0\0\0\0\0abcdefgh";
