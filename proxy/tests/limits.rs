@@ -50,7 +50,9 @@ fn sessions_leave_room_for_connections() {
             ],
         );
         let flood: Vec<_> = (0..40).map(|_| UdpSocket::bind(v4(0)).unwrap()).collect();
-        flood.iter().for_each(|socket| drop(socket.send_to(b"x", datagram.listen).unwrap()));
+        for socket in &flood {
+            socket.send_to(b"x", datagram.listen).unwrap();
+        }
         eventually("all taken or refused", || {
             let counters = counted(&proxy, datagram);
             counters.accepted + counters.over_limit == 40

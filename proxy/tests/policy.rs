@@ -44,6 +44,9 @@ fn a_cap_is_never_exceeded_over_all_threads_and_is_used_up() {
                 })
             })
             .collect();
+        // Nobody goes before everybody has been seen.
+        eventually("35 turned away", || counted(&proxy, key).no_destination == 35);
+        barrier.wait();
         let served =
             clients.into_iter().map(|client| client.join().unwrap()).filter(|served| *served).count();
         assert_eq!((served, most.load(Ordering::SeqCst)), (5, 5));
