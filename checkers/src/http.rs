@@ -18,7 +18,7 @@ use tokio::select;
 use tokio::task::JoinSet;
 
 use crate::trace::{Step, Trace, Traced};
-use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, tls};
+use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text, tls};
 
 /// The most that an answer's header may have, in bytes.
 const MAX_HEADER: usize = 64 << 10;
@@ -60,30 +60,32 @@ where
             .handshake::<_, Empty<Bytes>>(io)
             .await
             .map_err(failed)?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(failed)?;
-            judge(response, spec, trace).await
-        };
-        drive(connection, answer).await
+        drive(connection, sender.send_request(request), spec, trace).await
     } else {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEADER)
             .handshake::<_, Empty<Bytes>>(io)
             .await
             .map_err(failed)?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(failed)?;
-            judge(response, spec, trace).await
-        };
-        drive(connection, answer).await
+        drive(connection, sender.send_request(request), spec, trace).await
     }
 }
 
-/// Runs the connection for as long as the answer needs it. How the connection ends is told to whoever waits on it.
-async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T {
+/// Runs the connection until the response has been judged. How the connection ends is told to whoever waits for the
+/// response or its body.
+async fn drive(
+    connection: impl Future,
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    spec: &HttpSpec,
+    trace: &Trace,
+) -> Result<Outcome, Outcome> {
     let connection = async {
         connection.await;
         std::future::pending().await
+    };
+    let answer = async {
+        let response = response.await.map_err(|error| failure(&error, spec.version, trace))?;
+        judge(response, spec, trace).await
     };
     select! {
         biased;
@@ -112,7 +114,9 @@ fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome
     let source = std::error::Error::source(error);
     let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
     match (h2, trace.end()) {
-        (Some(h2), _) if h2.is_remote() => return Outcome::Reset(format!("by means of HTTP/2: {h2}")),
+        (Some(h2), _) if h2.is_remote() => {
+            return Outcome::Reset(format!("by means of HTTP/2: {}", text::quote(h2.to_string().as_bytes())));
+        }
         (Some(h2), Some(end)) if h2.is_io() => return end,
         (None, Some(end)) if !error.is_parse() => return end,
         _ => {}
@@ -123,8 +127,9 @@ fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome
         _ => "HTTP/1".to_owned(),
     };
     let why = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let why = text::quote(why.as_bytes());
     let first = trace.first().map(|first| format!("; it begins with {first}")).unwrap_or_default();
-    Outcome::WrongAnswer(format!("the answer is not {name} ({why}){first}"))
+    Outcome::WrongAnswer(format!("the answer is not {name}: {why}{first}"))
 }
 
 /// `404 Not Found`; the words are ours, not the server's.

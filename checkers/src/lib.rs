@@ -1,7 +1,16 @@
 //! What to ask a real server, how to ask it, and when.
 //!
-//! [`Spec`] and [`Outcome`] are pure: what is asked and what came of it. One module per protocol does the asking,
-//! and the runner decides when, with one deadline over each whole check.
+//! ```text
+//!   Probe = Target + Spec + timing ──► Runner ──► Observation = Outcome + latency
+//!                                        │
+//!              schedule (pure) ──when──► check, one deadline over all of it
+//!                                        ├─ socket ─ tls ─ http
+//!                                        ├─ trace: how far it came
+//!                                        └─ failure: whose fault an error is
+//! ```
+//!
+//! [`Spec`] and [`Outcome`] are pure: what is asked and what came of it. Everything that a server sends is bounded in
+//! size and time, and what of it gets into an [`Outcome`] is cut and escaped.
 
 mod check;
 mod clock;

@@ -26,9 +26,10 @@ pub struct Probe {
     pub target: Target,
     /// What.
     pub spec: Arc<Spec>,
-    /// From start to start.
+    /// From start to start, more than zero.
     pub interval: Duration,
-    /// Over the whole check, from the first packet to the last byte.
+    /// Over the whole check, from the first packet to the last byte. It may be longer than the interval: then a check
+    /// that takes longer delays the next.
     pub timeout: Duration,
 }
 

@@ -86,7 +86,7 @@ async fn http2_with_prior_knowledge() {
 
     let (_nginx, address) = nginx("location / { return 200 ok; }");
     let text = wrong(ask(address, spec).await);
-    assert!(text.starts_with("the answer is not HTTP/2 but HTTP/1 "), "{text}");
+    assert!(text.starts_with("the answer is not HTTP/2 but HTTP/1: "), "{text}");
     assert!(text.contains("it begins with \"HTTP/1.1 400 Bad Request"), "{text}");
 }
 
@@ -100,7 +100,26 @@ async fn http2_reset() {
     })
     .await;
     match ask(address, HttpSpec { version: HttpVersion::Http2, ..get() }).await {
-        Outcome::Reset(text) => assert!(text.starts_with("by means of HTTP/2: stream error"), "{text}"),
+        Outcome::Reset(text) => assert!(text.starts_with("by means of HTTP/2: \"stream error"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whatever a server says when it says goodbye, it stays one short line.
+#[tokio::test]
+async fn http2_goodbye() {
+    let address = server::start(|mut stream| async move {
+        server::read_request(&mut stream).await;
+        // RFC 9113 §6.8: GOAWAY with PROTOCOL_ERROR and 8,192 bytes of debug data.
+        stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\x20\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01").await.unwrap();
+        stream.write_all(&b"\x1b[2J\r\n\0x".repeat(1024)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    match ask(address, HttpSpec { version: HttpVersion::Http2, ..get() }).await {
+        Outcome::Reset(text) => {
+            assert!(text.chars().count() < 200 && !text.contains(char::is_control), "{text:?}");
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -166,7 +185,7 @@ async fn chunks_are_joined() {
 
     let address = server::answering(&[head, "8\r\nall is w\r\nzz\r\n"]).await;
     let text = wrong(ask(address, matching("well")).await);
-    assert!(text.starts_with("the answer is not HTTP/1 "), "{text}");
+    assert!(text.starts_with("the answer is not HTTP/1: "), "{text}");
 }
 
 #[tokio::test]
@@ -236,7 +255,7 @@ async fn connections_that_end_early() {
 async fn garbage() {
     let address = server::answering(&["\x1b]0;owned\x07\r\nSSH-2.0-OpenSSH\r\n\r\n"]).await;
     let text = wrong(ask(address, get()).await);
-    assert!(text.starts_with("the answer is not HTTP/1 ("), "{text}");
+    assert!(text.starts_with("the answer is not HTTP/1: "), "{text}");
     assert!(text.ends_with(r#"; it begins with "\u{1b}]0;owned\u{7}\r\nSSH-2.0-OpenSSH\r\n\r\n""#), "{text}");
     for version in [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2] {
         let text = wrong(ask(address, HttpSpec { version, ..get() }).await);
