@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Serves every connection with `serve`, for as long as the test's runtime lives.
-pub async fn start<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn start<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -22,7 +22,7 @@ where
 }
 
 /// Reads the request, answers each with the same pieces, 20 ms apart, and closes.
-pub async fn answering(pieces: &[&str]) -> SocketAddr {
+pub(crate) async fn answering(pieces: &[&str]) -> SocketAddr {
     let pieces: Vec<String> = pieces.iter().map(|&piece| piece.to_owned()).collect();
     start(move |mut stream| {
         let pieces = pieces.clone();
@@ -41,7 +41,7 @@ pub async fn answering(pieces: &[&str]) -> SocketAddr {
 }
 
 /// Reads the request, answers with `head` and then a byte each 100 ms for ever.
-pub async fn dripping(head: &'static str) -> SocketAddr {
+pub(crate) async fn dripping(head: &'static str) -> SocketAddr {
     start(move |mut stream| async move {
         read_request(&mut stream).await;
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -53,7 +53,7 @@ pub async fn dripping(head: &'static str) -> SocketAddr {
 }
 
 /// Accepts connections and never says anything.
-pub async fn silent() -> SocketAddr {
+pub(crate) async fn silent() -> SocketAddr {
     start(|mut stream| async move {
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     })
@@ -61,7 +61,7 @@ pub async fn silent() -> SocketAddr {
 }
 
 /// Everything up to the empty line.
-pub async fn read_request(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
