@@ -13,7 +13,7 @@ use super::http::{HTTP_KEYS, HTTPS_KEYS, HttpKeys, TlsKeys};
 use super::model::{Check, Protocol, RealServer};
 use super::place::{At, Place};
 use super::reader::Table;
-use super::values::{self, DAY, boolean, duration, integer, ip, one_of, peer};
+use super::values::{self, DAY, boolean, duration, integer, ip, one_of, peer, show};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,7 +92,10 @@ fn one(
     let written = kind(&mut table);
     let kind = written.as_ref().or(context.defaults.kind.as_ref()).map(|it| it.value);
     if kind.is_none() && !table.has("type") && table.whole() {
-        table.note(table.place, "[[virtual_server.check]] needs `type`: \"tcp\", \"http\", \"https\" or \"none\"");
+        table.note(
+            table.place,
+            "[[virtual_server.check]] needs `type`: \"tcp\", \"http\", \"https\" or \"none\"",
+        );
     }
     if kind == Some(Kind::None) {
         if several {
@@ -110,7 +113,10 @@ fn one(
     let mut keys = timing(&mut table);
     if kind == Some(Kind::Tcp) {
         for key in HTTP_KEYS {
-            table.refuse(key, format!("`{key}` belongs to checks of type \"http\" or \"https\", and this one is \"tcp\""));
+            table.refuse(
+                key,
+                format!("`{key}` belongs to checks of type \"http\" or \"https\", and this one is \"tcp\""),
+            );
         }
     } else {
         keys.http = HttpKeys::read(&mut table, context);
@@ -119,7 +125,10 @@ fn one(
         Some(kind @ (Kind::Tcp | Kind::Http)) => {
             for key in HTTPS_KEYS {
                 let own = kind.name();
-                table.refuse(key, format!("`{key}` belongs to checks of type \"https\", and this one is \"{own}\""));
+                table.refuse(
+                    key,
+                    format!("`{key}` belongs to checks of type \"https\", and this one is \"{own}\""),
+                );
             }
         }
         _ => keys.tls = TlsKeys::read(&mut table, context),
@@ -137,8 +146,9 @@ fn one(
         table.note(
             timing_place.or(context.defaults.timeout.as_ref().map(|it| it.place)).unwrap_or(table.place),
             format!(
-                "timeout {:?} is more than interval {:?}: a check must end before the next one begins",
-                check.timeout, check.interval
+                "timeout {} is more than interval {}: a check must end before the next one begins",
+                show(check.timeout),
+                show(check.interval)
             ),
         );
     }
@@ -230,7 +240,8 @@ fn build(keys: CheckKeys, kind: Kind, name: String, context: &mut Context) -> Ch
     }
     let defaults = &context.defaults;
     let interval = pick(keys.interval.as_ref(), defaults.interval.as_ref()).unwrap_or(DEFAULT_INTERVAL);
-    let timeout = pick(keys.timeout.as_ref(), defaults.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT.min(interval));
+    let timeout =
+        pick(keys.timeout.as_ref(), defaults.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT.min(interval));
     let tls = (kind == Kind::Https).then(|| keys.tls.or(&defaults.tls));
     let spec = match kind {
         Kind::Tcp | Kind::None => Spec::Tcp,

@@ -51,12 +51,17 @@ impl HttpKeys {
         let status = table.list("status", statuses);
         Self {
             method: table.take("method", text_that(is_method, "a request method such as \"GET\"")),
-            path: table.take("path", text_that(is_path, "a path that begins with / such as \"/health?deep=1\"")),
+            path: table
+                .take("path", text_that(is_path, "a path that begins with / such as \"/health?deep=1\"")),
             host: table.take("host", text_that(is_host, "a host's name or address")),
             headers: table.table("headers", "headers = { name = \"value\" }").map(headers),
             version: table.take(
                 "version",
-                one_of(&[("1.0", HttpVersion::Http10), ("1.1", HttpVersion::Http11), ("2", HttpVersion::Http2)]),
+                one_of(&[
+                    ("1.0", HttpVersion::Http10),
+                    ("1.1", HttpVersion::Http11),
+                    ("2", HttpVersion::Http2),
+                ]),
             ),
             status: (!status.is_empty()).then(|| status.into_iter().flat_map(|it| it.value).collect()),
             body: body(table, context),
@@ -143,7 +148,11 @@ fn headers(table: Table<'_>) -> Vec<(String, String)> {
             if is_header(name, value) {
                 Ok((name.to_owned(), value.to_owned()))
             } else {
-                Err(format!("a check cannot send the header {} with the value {}", quoted(name), quoted(value)))
+                Err(format!(
+                    "a check cannot send the header {} with the value {}",
+                    quoted(name),
+                    quoted(value)
+                ))
             }
         };
         values.map_err(|why| format!("header {} {why}", quoted(name)))?.into_iter().map(pair).collect()
@@ -182,6 +191,6 @@ fn existing_file(value: &DeValue<'_>, context: &Context) -> Result<PathBuf, Stri
     let path = folder.join(written);
     match super::load::open(&path) {
         Ok(_) => Ok(path),
-        Err(error) => Err(format!("must be a file that can be read: {}: {error}", path.display())),
+        Err(error) => Err(format!("must be a file that can be read: {error}")),
     }
 }

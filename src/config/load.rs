@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::place::{At, Notes, Place};
+use super::place::{Notes, Place};
 
 /// All files together, in bytes: six times the text of 37,000 real servers.
 const TOTAL_SIZE: u64 = 16 << 20;
@@ -25,9 +25,9 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Reads one more file; the error completes "… cannot be read: ".
+    /// Reads one more file; the error says why not.
     ///
-    /// A file that is not UTF-8 is noted at the place where it is not, and taken as far as that.
+    /// A file that is not UTF-8 is noted at the first place where it is not, and read with replacements.
     pub(super) fn read(&mut self, path: &Path, stack: &[u32], notes: &Notes) -> Result<u32, String> {
         let reason = |error: io::Error| error.to_string();
         let file = open(path).map_err(reason)?;
@@ -59,10 +59,7 @@ impl Files {
             Err(error) => {
                 let start = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(u32::MAX);
                 notes.add_syntax(Place { file: number, start, end: start + 1 }, "this is not UTF-8");
-                let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let line = text[start as usize..].find('\n').map_or(text.len(), |it| start as usize + it);
-                text.truncate(line);
-                text
+                String::from_utf8_lossy(error.as_bytes()).into_owned()
             }
         };
         Ok(number)
@@ -84,12 +81,12 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The files that one entry of `include` names, in order: a path, or a pattern that may match nothing.
-pub(super) fn expand(folder: &Path, entry: &At<String>) -> Result<Vec<PathBuf>, String> {
-    if !entry.value.contains(['*', '?', '[']) {
-        return Ok(vec![folder.join(&entry.value)]);
+pub(super) fn expand(folder: &Path, entry: &str) -> Result<Vec<PathBuf>, String> {
+    if !entry.contains(['*', '?', '[']) {
+        return Ok(vec![folder.join(entry)]);
     }
     let base = folder.to_str().ok_or("patterns need a folder whose name is UTF-8")?;
-    let pattern = Path::new(&glob::Pattern::escape(base)).join(&entry.value);
+    let pattern = Path::new(&glob::Pattern::escape(base)).join(entry);
     let options = glob::MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,

@@ -151,7 +151,8 @@ impl<'n> Reading<'n> {
 
     /// Everything but the virtual servers that were cut out. Returns what is included.
     fn root(&mut self, root: &mut Table<'_>, main: bool) -> Vec<At<String>> {
-        let includes = if root.has("include") { root.list("include", values::text(4096)) } else { Vec::new() };
+        let includes =
+            if root.has("include") { root.list("include", values::text(4096)) } else { Vec::new() };
         if main {
             if let Some(table) = root.table("director", "[director]") {
                 self.director = director::read(table);
@@ -179,10 +180,12 @@ impl<'n> Reading<'n> {
     }
 
     fn include(&mut self, files: &mut Files, stack: &[u32], folder: &Path, entry: &At<String>) {
-        let note = |why: String| self.notes.add(entry.place, why);
-        let paths = match load::expand(folder, entry) {
+        let refuse = |what: &str, why: String| {
+            self.notes.add(entry.place, format!("cannot include \"{what}\": {why}"));
+        };
+        let paths = match load::expand(folder, &entry.value) {
             Ok(paths) => paths,
-            Err(why) => return note(format!("cannot include \"{}\": {why}", entry.value)),
+            Err(why) => return refuse(&entry.value, why),
         };
         for path in paths {
             match files.read(&path, stack, self.notes) {
@@ -191,7 +194,8 @@ impl<'n> Reading<'n> {
                     self.file(files, &stack);
                 }
                 Err(why) => {
-                    self.notes.add(entry.place, format!("cannot include {}: {why}", path.display()));
+                    let name = path.strip_prefix(folder).unwrap_or(&path);
+                    refuse(&name.display().to_string(), why);
                 }
             }
         }

@@ -95,9 +95,7 @@ impl<'a> Table<'a> {
     pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.find(key) else { return Vec::new() };
         match value.get_ref() {
-            DeValue::Array(array) => {
-                array.iter().filter_map(|value| self.nested(value, key, name)).collect()
-            }
+            DeValue::Array(array) => array.iter().filter_map(|value| self.nested(value, key, name)).collect(),
             _ => self.nested(value, key, name).into_iter().collect(),
         }
     }
@@ -118,10 +116,7 @@ impl<'a> Table<'a> {
     }
 
     /// All keys and values of a table whose keys are free, in the order in which they are written.
-    pub(super) fn free<T>(
-        mut self,
-        parse: impl Fn(&str, &DeValue<'a>) -> Result<T, String>,
-    ) -> Vec<T> {
+    pub(super) fn free<T>(mut self, parse: impl Fn(&str, &DeValue<'a>) -> Result<T, String>) -> Vec<T> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         self.known.clear();

@@ -15,7 +15,13 @@ fn one(mut table: Table<'_>) -> Option<At<RealServer>> {
     let weight = table.take("weight", integer(0..=65_535)).map_or(1, |it| it.value);
     let max_connections =
         table.take("max_connections", integer(0..=u64::from(u32::MAX))).map_or(0, |it| it.value);
-    table.refuse("forwarding", "`forwarding` is for dataplane \"ipvs\", which is not available in this version");
+    table.refuse(
+        "forwarding",
+        "`forwarding` is for dataplane \"ipvs\", which is not available in this version",
+    );
     table.finish();
-    address.map(|At { value: address, place }| At { value: RealServer { address, weight, max_connections }, place })
+    address.map(|At { value: address, place }| At {
+        value: RealServer { address, weight, max_connections },
+        place,
+    })
 }

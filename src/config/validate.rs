@@ -26,7 +26,10 @@ pub(super) fn pool(
     }
     if let Some(At { value: sorry, place }) = sorry_server {
         if seen.contains(sorry) {
-            table.note(*place, format!("sorry server {sorry} is one of the real servers it would stand in for"));
+            table.note(
+                *place,
+                format!("sorry server {sorry} is one of the real servers it would stand in for"),
+            );
         }
         if leads_back(listen, *sorry) {
             table.note(*place, format!("sorry server {sorry} is the virtual server itself: a loop"));
@@ -98,9 +101,13 @@ pub(super) fn listens(notes: &Notes, listens: &[At<(Protocol, SocketAddr, Arc<st
     for At { value: (protocol, address, _), place } in listens {
         let wildcard = wildcards.get(&(*protocol, address.is_ipv4(), address.port()));
         if let Some(other) = wildcard.filter(|_| !address.ip().is_unspecified()) {
-            let all: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let all: IpAddr =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let all = SocketAddr::new(all, address.port());
-            notes.add(*place, format!("{address} is part of {all}, on which virtual server \"{other}\" listens"));
+            notes.add(
+                *place,
+                format!("{address} is part of {all}, on which virtual server \"{other}\" listens"),
+            );
         }
     }
 }

@@ -52,7 +52,9 @@ pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", describe(value)))
 }
 
-pub(super) fn integer<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
+pub(super) fn integer<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {
         value
             .as_integer()
@@ -60,7 +62,12 @@ pub(super) fn integer<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> impl Fn(&D
             .filter(|number| range.contains(number))
             .and_then(|number| T::try_from(number).ok())
             .ok_or_else(|| {
-                format!("must be an integer from {} to {}, not {}", range.start(), range.end(), describe(value))
+                format!(
+                    "must be an integer from {} to {}, not {}",
+                    range.start(),
+                    range.end(),
+                    describe(value)
+                )
             })
     }
 }
@@ -77,7 +84,8 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>)
         if range.contains(&duration) {
             Ok(duration)
         } else {
-            Err(format!("must be from {:?} to {:?}, not {}", range.start(), range.end(), describe(value)))
+            let (least, most) = (show(*range.start()), show(*range.end()));
+            Err(format!("must be from {least} to {most}, not {}", describe(value)))
         }
     }
 }
@@ -102,6 +110,17 @@ fn parse_duration(text: &str) -> Option<Duration> {
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 9)?);
     let nanos = unit.as_nanos() * digits(whole)? + unit.as_nanos() * digits(fraction)? / scale;
     u64::try_from(nanos).ok().map(Duration::from_nanos)
+}
+
+/// A duration as it would be written.
+pub(super) fn show(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds > 0 && duration.as_nanos() % DAY.as_nanos() == 0 => {
+            format!("{}d", seconds / DAY.as_secs())
+        }
+        0 if duration.is_zero() => "0s".to_owned(),
+        _ => format!("{duration:?}"),
+    }
 }
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -187,7 +206,10 @@ pub(super) fn sha256(value: &DeValue<'_>) -> Result<[u8; 32], String> {
     let digits = string(value)?.as_bytes();
     let mut digest = [0; 32];
     if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(format!("must be the 64 hexadecimal digits of a SHA-256 digest, not {}", describe(value)));
+        return Err(format!(
+            "must be the 64 hexadecimal digits of a SHA-256 digest, not {}",
+            describe(value)
+        ));
     }
     let digit = |c: u8| if c.is_ascii_digit() { c - b'0' } else { (c | 0x20) - b'a' + 10 };
     for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {

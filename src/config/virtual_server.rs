@@ -14,7 +14,7 @@ use super::model::{
 use super::place::At;
 use super::reader::Table;
 use super::validate;
-use super::values::{self, DAY, describe, duration, integer, one_of, peer, string};
+use super::values::{self, DAY, duration, integer, one_of, peer, quoted, string};
 
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const DEFAULT_IDLE_TCP: Duration = Duration::from_secs(600);
@@ -38,7 +38,10 @@ const IPVS_SCHEDULERS: [&str; 8] = ["dh", "fo", "lblc", "lblcr", "nq", "ovf", "s
 /// Where a mistake was made a default stands; such a virtual server is never used.
 pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer {
     for key in ["forwarding", "fwmark"] {
-        table.refuse(key, format!("`{key}` is for dataplane \"ipvs\", which is not available in this version"));
+        table.refuse(
+            key,
+            format!("`{key}` is for dataplane \"ipvs\", which is not available in this version"),
+        );
     }
     let name = table.require("name", values::name);
     let listen = table_listen(&mut table);
@@ -105,7 +108,9 @@ fn table_listen(table: &mut Table<'_>) -> Vec<At<SocketAddr>> {
 
 fn protocol(value: &DeValue<'_>) -> Result<Protocol, String> {
     match value.as_str() {
-        Some("sctp") => Err("\"sctp\" is for dataplane \"ipvs\", which is not available in this version".to_owned()),
+        Some("sctp") => {
+            Err("\"sctp\" is for dataplane \"ipvs\", which is not available in this version".to_owned())
+        }
         _ => one_of(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)])(value),
     }
 }
@@ -113,7 +118,7 @@ fn protocol(value: &DeValue<'_>) -> Result<Protocol, String> {
 fn dataplane(value: &DeValue<'_>) -> Result<DataplaneKind, String> {
     match string(value)? {
         "proxy" => Ok(DataplaneKind::Proxy),
-        _ => Err(format!("must be \"proxy\": {} is not available in this version", describe(value))),
+        other => Err(format!("{} is not available in this version; available: \"proxy\"", quoted(other))),
     }
 }
 
@@ -121,7 +126,9 @@ fn scheduler(value: &DeValue<'_>) -> Result<Scheduler, String> {
     match value.as_str() {
         Some(name) if IPVS_SCHEDULERS.contains(&name) => {
             let available = SCHEDULERS.map(|(name, _)| format!("\"{name}\"")).join(", ");
-            Err(format!("\"{name}\" is a scheduler of IPVS that the proxy does not have; available: {available}"))
+            Err(format!(
+                "\"{name}\" is a scheduler of IPVS that the proxy does not have; available: {available}"
+            ))
         }
         _ => one_of(&SCHEDULERS)(value),
     }
@@ -150,8 +157,7 @@ fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
         return table.take("persistence", timeout()).map(|it| whole(it.value));
     }
     let mut table = table.table("persistence", "persistence = { timeout = \"300s\" }")?;
-    let mut persistence =
-        whole(table.take("timeout", timeout()).map_or(DEFAULT_PERSISTENCE, |it| it.value));
+    let mut persistence = whole(table.take("timeout", timeout()).map_or(DEFAULT_PERSISTENCE, |it| it.value));
     if let Some(prefix) = table.take("prefix_v4", integer(1..=32)) {
         persistence.prefix_v4 = prefix.value;
     }
