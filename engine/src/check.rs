@@ -26,7 +26,7 @@ const HISTORY: usize = 4;
 /// What a check says about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verdict {
-    /// Nothing conclusive yet: counts as down.
+    /// Nothing conclusive yet: counts as down, unless the server is assumed up.
     #[default]
     Unknown,
     /// Up, or assumed to be until `fall` failures say otherwise.

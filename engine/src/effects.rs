@@ -16,13 +16,13 @@ pub struct Effects {
 /// A decision with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A real server's health changed.
+    /// A real server's health changed, or it is assumed up before the first outcome.
     Health {
         /// Name of the virtual server.
         virtual_server: Arc<str>,
         /// Key of the real server.
         real_server: SocketAddr,
-        /// Healthy now?
+        /// Healthy now, or assumed to be?
         healthy: bool,
         /// Which check decided; empty when there is none.
         check: Arc<str>,
@@ -70,7 +70,7 @@ pub struct Destination {
     /// 0: no new connections.
     pub weight: u32,
     /// False when the checks say that the server is dead. A server that is drained, or of which nothing is
-    /// known yet, is alive with weight 0.
+    /// known yet (unless it is assumed up), is alive with weight 0.
     pub alive: bool,
     /// A member of the pool or the sorry server.
     pub role: Role,

@@ -75,8 +75,10 @@ impl Engine {
     /// Takes another configuration. What is known is kept by key: of a virtual server by its name, of a real
     /// server in it by its address, of a check by its key.
     ///
-    /// A server that was in service stays so: a check that is new to it is assumed up until it has failed.
-    /// What appears for the first time makes no event.
+    /// A server that was in service stays so: a check that is new to it is assumed up until it has failed. So
+    /// does a pool: where it would lose the quorum, or all traffic, merely because servers have not been
+    /// checked yet, these are assumed up until their first outcome, which is believed at once. What appears
+    /// for the first time makes no event, unless it is assumed up.
     pub fn reload(&mut self, now: Instant, mut config: Config) -> Effects {
         config.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
         for virtual_server in &mut config.virtual_servers {

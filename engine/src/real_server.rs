@@ -1,7 +1,9 @@
 //! One real server of one virtual server: its health from its checks, its weight from its health.
 //!
-//! Healthy means that every check is up; without checks a server is always healthy. Health changes only
-//! together with a reason, and [`Health::Unknown`] is left once and never entered again.
+//! Healthy means that every check is up; without checks a server is always healthy. An unknown server counts
+//! as healthy only when a reload needed it: it is assumed up while its checks go on knowing nothing, so that
+//! the first outcome is believed at once. Health changes only together with a reason, and
+//! [`Health::Unknown`] is left once and never entered again.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -17,10 +19,12 @@ use crate::weight;
 /// The state of a real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Some check has had no outcome yet and none is down: no traffic.
+    /// Some check has had no outcome yet and none is down.
     Unknown {
         /// When the server became known to the engine.
         since: Instant,
+        /// Whether it gets traffic all the same, because a reload left too few others.
+        assumed_up: bool,
     },
     /// Every check is up.
     Up {
@@ -39,13 +43,13 @@ pub enum Health {
 impl Health {
     /// When the state was entered.
     pub fn since(&self) -> Instant {
-        let (Health::Unknown { since } | Health::Up { since, .. } | Health::Down { since }) = self;
+        let (Health::Unknown { since, .. } | Health::Up { since, .. } | Health::Down { since }) = self;
         *since
     }
 
-    /// Whether every check is up.
+    /// Whether every check is up or is assumed to be.
     pub fn is_up(&self) -> bool {
-        matches!(self, Health::Up { .. })
+        matches!(self, Health::Up { .. } | Health::Unknown { assumed_up: true, .. })
     }
 }
 
@@ -76,7 +80,7 @@ impl RealServer {
             configured_weight: config.weight,
             operator_weight: None,
             drained: false,
-            health: Health::Unknown { since: now },
+            health: Health::Unknown { since: now, assumed_up: false },
             reason: Reason {
                 check: None,
                 text: if rules.is_empty() { "no checks" } else { "initially up" }.into(),
@@ -106,7 +110,7 @@ impl RealServer {
             // A ramp that is over stays over, whatever the new slow start.
             ramp.take_if(|start| now.saturating_duration_since(*start) >= old_slow_start);
         }
-        let up = self.health.is_up();
+        let up = matches!(self.health, Health::Up { .. });
         let mut known: Vec<_> = std::mem::take(&mut self.checks).into_iter().map(Some).collect();
         let carried = |(rule, origin): (&config::Check, &Option<usize>)| {
             let check = origin.and_then(|index| known.get_mut(index)).and_then(Option::take);
@@ -119,6 +123,15 @@ impl RealServer {
         }
         self.blame(rules);
         changed
+    }
+
+    /// Gives traffic to a server of which nothing is known.
+    pub(crate) fn assume_up(&mut self) {
+        if let Health::Unknown { assumed_up, .. } = &mut self.health {
+            *assumed_up = true;
+            let text = "not checked yet; in service because the reload left too few others".into();
+            self.reason = Reason { check: None, text };
+        }
     }
 
     /// Takes the outcome of one check in. True when the health changed.
@@ -163,6 +176,14 @@ impl RealServer {
     /// What this server adds to W: its whole weight even on the ramp, so that a ramp cannot lose a quorum.
     pub(crate) fn quorum_share(&self) -> u32 {
         if self.health.is_up() && !self.drained { self.target() } else { 0 }
+    }
+
+    /// What assuming this server up would add to W.
+    pub(crate) fn unknown_share(&self) -> u32 {
+        match self.health {
+            Health::Unknown { assumed_up: false, .. } if !self.drained => self.target(),
+            _ => 0,
+        }
     }
 
     pub(crate) fn destination(&self, now: Instant, slow_start: Duration) -> Destination {
@@ -213,6 +234,9 @@ impl RealServer {
     /// Makes the reason of a server that is not up name a check that holds it back: the one that it names may
     /// have recovered before the others, or be gone.
     fn blame(&mut self, rules: &[config::Check]) {
+        if self.health.is_up() {
+            return;
+        }
         let mut holding = rules.iter().zip(&self.checks).filter(|(_, check)| !check.is_up());
         let named = self.reason.check.as_ref();
         if holding.clone().any(|(rule, _)| Some(&rule.key) == named) {

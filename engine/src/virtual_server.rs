@@ -49,8 +49,9 @@ impl VirtualServer {
     }
 
     /// Takes another configuration, its pool in ascending order of address. What is known of the real servers
-    /// and checks that stay is kept.
+    /// and checks that stay is kept, and unknown servers are assumed up where they are needed.
     pub(crate) fn reload(&mut self, now: Instant, config: config::VirtualServer, events: &mut Vec<Event>) {
+        let served = self.serves(self.sum());
         let origin: Vec<_> =
             config.checks.iter().map(|new| self.checks.iter().position(|old| old.key == new.key)).collect();
         let old_slow_start = std::mem::replace(&mut self.slow_start, config.slow_start);
@@ -71,6 +72,12 @@ impl VirtualServer {
                 }
             };
             self.real_servers.push(server);
+        }
+        if self.needs_the_unknown(served) {
+            for server in self.real_servers.iter_mut().filter(|server| server.unknown_share() > 0) {
+                server.assume_up();
+                events.push(health_event(&self.name, server));
+            }
         }
         self.judge(now, events);
     }
@@ -139,6 +146,21 @@ impl VirtualServer {
     /// W: the weights of healthy servers that are not drained.
     pub(crate) fn sum(&self) -> u64 {
         self.real_servers.iter().map(|server| u64::from(server.quorum_share())).sum()
+    }
+
+    /// Whether a reload, not judged yet, would take the quorum from the pool, or all traffic if it `served`
+    /// before, merely because servers have not been checked yet.
+    fn needs_the_unknown(&self, served: bool) -> bool {
+        let sum = self.sum();
+        let unknown: u64 = self.real_servers.iter().map(|server| u64::from(server.unknown_share())).sum();
+        let possible = sum + unknown;
+        let holds = |sum| self.band.holds(self.held, sum);
+        self.held && !holds(sum) && holds(possible) || served && !self.serves(sum) && self.serves(possible)
+    }
+
+    /// Whether the pool would get traffic at `sum`: without a sorry server it does even when the quorum is lost.
+    fn serves(&self, sum: u64) -> bool {
+        sum > 0 && (self.sorry_server.is_none() || self.band.holds(self.held, sum))
     }
 
     /// Brings the quorum in line with the pool.

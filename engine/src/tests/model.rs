@@ -32,6 +32,8 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Unknown,
+    /// Unknown, and assumed up.
+    Assumed,
     Up,
     Down,
 }
@@ -46,9 +48,15 @@ impl Model {
         let mut known = std::mem::take(&mut self.pools);
         for config in &config.virtual_servers {
             let old = known.remove(&config.name);
-            self.pools.insert(config.name.clone(), Pool::reload(now, config, old));
+            let before = old.as_ref().map(|old| (old.held, old.serves(now)));
+            let mut pool = Pool::reload(now, config, old);
+            pool.settle(now);
+            if let Some(before) = before {
+                pool.assume_if_that_helps(now, before);
+            }
+            pool.judge();
+            self.pools.insert(config.name.clone(), pool);
         }
-        self.settle(now);
     }
 
     pub(super) fn observe(&mut self, now: Instant, probe: ProbeId, kind: OutcomeKind) {
@@ -83,16 +91,8 @@ impl Model {
 
     fn settle(&mut self, now: Instant) {
         for pool in self.pools.values_mut() {
-            for member in pool.servers.values_mut() {
-                member.settle(now, &pool.config.checks);
-            }
-            let (sum, quorum) = (pool.sum(), u64::from(pool.config.quorum));
-            let hysteresis = u64::from(pool.config.hysteresis);
-            if sum >= quorum + hysteresis && sum > 0 {
-                pool.held = true;
-            } else if sum + hysteresis < quorum || sum == 0 {
-                pool.held = false;
-            }
+            pool.settle(now);
+            pool.judge();
         }
     }
 }
@@ -117,6 +117,58 @@ impl Pool {
             servers.insert(server.address, member);
         }
         Pool { config: config.clone(), held, servers }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        for member in self.servers.values_mut() {
+            member.settle(now, &self.config.checks);
+        }
+    }
+
+    fn judge(&mut self) {
+        let (sum, quorum) = (self.sum(), u64::from(self.config.quorum));
+        let hysteresis = u64::from(self.config.hysteresis);
+        if sum >= quorum + hysteresis && sum > 0 {
+            self.held = true;
+        } else if sum + hysteresis < quorum || sum == 0 {
+            self.held = false;
+        }
+    }
+
+    /// Tries what comes of the pool with its unknown servers and without; `before` is whether the quorum was
+    /// held and whether the pool got traffic.
+    fn assume_if_that_helps(&mut self, now: Instant, before: (bool, bool)) {
+        let without = self.outlook(now);
+        let usable =
+            |member: &&mut Member| member.state == State::Unknown && !member.drained && member.target() > 0;
+        let assumed: Vec<_> = self.servers.values_mut().filter(usable).map(|it| it.config.address).collect();
+        self.mark(&assumed, State::Assumed);
+        let with = self.outlook(now);
+        let saves_quorum = before.0 && !without.0 && with.0;
+        let saves_traffic = before.1 && !without.1 && with.1;
+        if !saves_quorum && !saves_traffic {
+            self.mark(&assumed, State::Unknown);
+        }
+    }
+
+    fn mark(&mut self, servers: &[SocketAddr], state: State) {
+        for address in servers {
+            self.servers.get_mut(address).unwrap().state = state;
+        }
+    }
+
+    /// Whether the quorum would be held, and whether the pool would get traffic.
+    fn outlook(&mut self, now: Instant) -> (bool, bool) {
+        let held = self.held;
+        self.judge();
+        let outlook = (self.held, self.serves(now));
+        self.held = held;
+        outlook
+    }
+
+    fn serves(&self, now: Instant) -> bool {
+        let pool = |destination: &Destination| destination.role == Role::RealServer;
+        self.desired(now).destinations.iter().filter(|it| pool(it)).any(|it| it.weight > 0)
     }
 
     pub(super) fn sum(&self) -> u64 {
@@ -158,10 +210,10 @@ impl Member {
         let verdicts: Vec<_> = checks.iter().map(|rules| fold(&self.facts[&rules.key])).collect();
         let state = if verdicts.iter().all(|verdict| *verdict == Some(true)) {
             State::Up
-        } else if self.state != State::Unknown || verdicts.contains(&Some(false)) {
+        } else if verdicts.contains(&Some(false)) || matches!(self.state, State::Up | State::Down) {
             State::Down
         } else {
-            State::Unknown
+            self.state
         };
         if state != self.state {
             self.recovered = (self.state == State::Down).then_some(now);
@@ -174,7 +226,8 @@ impl Member {
     }
 
     fn whole_weight(&self) -> u32 {
-        if self.state == State::Up && !self.drained { self.target() } else { 0 }
+        let up = matches!(self.state, State::Up | State::Assumed);
+        if up && !self.drained { self.target() } else { 0 }
     }
 
     /// The least whole weight that is no smaller than the share of the slow start that has passed.

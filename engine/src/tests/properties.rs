@@ -185,27 +185,39 @@ impl Run {
         self.engine.status().map(|server| (server.name.clone(), server.quorum.held)).collect()
     }
 
+    /// The virtual servers whose pool gets traffic.
+    fn serving(&self) -> BTreeSet<Arc<str>> {
+        let serves = |server: &VirtualServerStatus<'_>| server.real_servers().any(|real| real.weight > 0);
+        self.engine.status().filter(serves).map(|server| server.name.clone()).collect()
+    }
+
     /// All that is known about the real servers but their weights.
-    fn knowledge(&self) -> Vec<String> {
-        let servers = self.engine.status().flat_map(|server| server.real_servers());
-        let told = servers.map(|real| {
+    fn knowledge(&self) -> BTreeMap<(Arc<str>, SocketAddr), String> {
+        let tell = |real: RealServerStatus<'_>| {
             let checks: Vec<_> = real.checks().collect();
             let (state, since) = (state(real.health), real.health.since());
-            format!(
-                "{} {state:?} {since:?} {:?} {} {checks:?}",
-                real.address, real.deciding_check, real.reason
-            )
+            format!("{state:?} {since:?} {:?} {} {checks:?}", real.deciding_check, real.reason)
+        };
+        let servers = self.engine.status().flat_map(|server| {
+            server.real_servers().map(move |real| ((server.name.clone(), real.address), tell(real)))
         });
-        told.collect()
+        servers.collect()
     }
 }
 
 fn state(health: Health) -> State {
     match health {
-        Health::Unknown { .. } => State::Unknown,
+        Health::Unknown { assumed_up: false, .. } => State::Unknown,
+        Health::Unknown { assumed_up: true, .. } => State::Assumed,
         Health::Up { .. } => State::Up,
         Health::Down { .. } => State::Down,
     }
+}
+
+/// What the unknown servers that get no traffic would add to W.
+fn unchecked(server: &VirtualServerStatus<'_>) -> u64 {
+    let unknown = server.real_servers().filter(|real| state(real.health) == State::Unknown && !real.drained);
+    unknown.map(|real| u64::from(real.operator_weight.unwrap_or(real.configured_weight))).sum()
 }
 
 /// The entries of `after` that were in `before` with another value.
@@ -267,14 +279,20 @@ proptest! {
                 let changed: Vec<_> = all.into_iter().filter(differs).collect();
                 assert_eq!(effects.changed, changed);
 
-                let before = std::mem::replace(&mut health, run.health());
+                let mut before = std::mem::replace(&mut health, run.health());
+                // A new server is told of when it is assumed up.
+                for (server, _) in health.iter().filter(|(_, state)| **state == State::Assumed) {
+                    before.entry(server.clone()).or_insert(State::Unknown);
+                }
                 let mut servers = Vec::new();
                 let mut quorums = Vec::new();
                 for event in effects.events {
                     match event {
                         Event::Health { virtual_server, real_server, healthy, .. } => {
-                            let state = if healthy { State::Up } else { State::Down };
-                            servers.push(((virtual_server, real_server), state));
+                            let server = (virtual_server, real_server);
+                            let state = health[&server];
+                            assert_eq!(healthy, state != State::Down);
+                            servers.push((server, state));
                         }
                         Event::Quorum { virtual_server, held, sum, quorum, hysteresis, .. } => {
                             let (quorum, hysteresis) = (u64::from(quorum), u64::from(hysteresis));
@@ -305,19 +323,57 @@ proptest! {
     }
 
     #[test]
+    fn a_reload_loses_no_quorum_merely_because_servers_are_not_checked_yet((config, steps) in history()) {
+        let mut run = Run::new(epoch(), &config);
+        let (mut held, mut serving) = (run.held(), run.serving());
+        for timed in &steps {
+            run.step(timed, |run, _| {
+                let was_held = std::mem::replace(&mut held, run.held());
+                let served = std::mem::replace(&mut serving, run.serving());
+                if !matches!(timed.1, Step::Reload(_) | Step::ReloadSame | Step::ReloadWeights(_)) {
+                    return;
+                }
+                for server in run.engine.status() {
+                    let possible = server.quorum.sum + unchecked(&server);
+                    if was_held.get(server.name) == Some(&true) && possible >= server.quorum.lost_below {
+                        assert!(server.quorum.held);
+                    }
+                    if served.contains(server.name) && server.sorry_server.is_none() && possible > 0 {
+                        assert!(serving.contains(server.name));
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
     fn reloading_the_same_changes_nothing_and_other_weights_only_weights(
         (config, steps) in history(), weights in prop::collection::vec(0_u32..8, 12),
     ) {
         let mut run = Run::new(epoch(), &config);
         steps.iter().for_each(|timed| run.step(timed, |_, _| {}));
-        let before = (run.desired(), run.knowledge(), run.held(), run.engine.deadline());
+        let mut before = (run.desired(), run.knowledge(), run.held(), run.engine.deadline());
         run.step(&(Duration::ZERO, Step::ReloadSame), |_, effects| assert_eq!(effects, Effects::default()));
         prop_assert_eq!(&before, &(run.desired(), run.knowledge(), run.held(), run.engine.deadline()));
 
+        // Other weights may need servers that are not checked yet; nothing else becomes of them.
+        let mut assumed = BTreeSet::new();
         run.step(&(Duration::ZERO, Step::ReloadWeights(weights)), |_, effects| {
-            assert!(effects.events.iter().all(|event| matches!(event, Event::Quorum { .. })));
+            for event in effects.events {
+                match event {
+                    Event::Health { virtual_server, real_server, .. } => {
+                        assumed.insert((virtual_server, real_server));
+                    }
+                    other => assert!(matches!(other, Event::Quorum { .. })),
+                }
+            }
         });
-        prop_assert_eq!(before.1, run.knowledge());
+        let (mut after, health) = (run.knowledge(), run.health());
+        for server in &assumed {
+            prop_assert_eq!(health[server], State::Assumed);
+            prop_assert!(before.1.remove(server) != after.remove(server));
+        }
+        prop_assert_eq!(before.1, after);
         if before.2 == run.held() {
             let shape = |desired: BTreeMap<Arc<str>, Desired>| {
                 let all = desired.into_values().flat_map(|desired| desired.destinations);
