@@ -72,3 +72,14 @@ impl Connection {
         Some(upstream.place.slot().address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle connection is this and nothing else in user memory.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 192, "{}", size_of::<Connection>());
+    }
+}

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::cells::{Cell, PerThread};
 use crate::clock::{Clock, Millis};
+use crate::pipe::Pipes;
 use crate::token::{Serial, Token};
 
 /// One read takes this much at most; whoever fills it is sending bulk.
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) open: PerThread<OpenCells>,
     pub(crate) limit: AtomicU64,
+    /// The most pipes of one thread.
+    pub(crate) pipes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) epoll: OwnedFd,
     pub(crate) now: Millis,
     pub(crate) buffer: Box<[u8]>,
+    pub(crate) pipes: Pipes,
     pub(crate) serial: Serial,
     pub(crate) shared: Arc<Shared>,
 }
@@ -59,6 +63,7 @@ impl Core {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             now: shared.clock.now(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            pipes: Pipes::new(shared.pipes),
             serial: Serial::default(),
             shared,
         })

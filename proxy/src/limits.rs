@@ -25,10 +25,19 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Two descriptors a connection. A small limit gives the reserve an eighth only.
+/// Two descriptors a connection.
 pub(crate) fn connection_limit(descriptors: u64, listeners: u64) -> u64 {
-    let reserve = RESERVE.min(descriptors / 8);
-    descriptors.saturating_sub(reserve).saturating_sub(listeners) / 2
+    descriptors.saturating_sub(reserve(descriptors)).saturating_sub(listeners) / 2
+}
+
+/// Two descriptors a pipe, of a quarter of the reserve.
+pub(crate) fn pipes_per_thread(descriptors: u64, threads: usize) -> usize {
+    reserve(descriptors) as usize / 4 / 2 / threads
+}
+
+/// A small limit gives an eighth only.
+fn reserve(descriptors: u64) -> u64 {
+    RESERVE.min(descriptors / 8)
 }
 
 #[cfg(test)]
@@ -40,6 +49,10 @@ mod tests {
         assert_eq!(connection_limit(20_000, 8), 9_740);
         assert_eq!(connection_limit(64, 2), 27);
         assert_eq!(connection_limit(100, 400), 0);
+        assert_eq!(
+            [pipes_per_thread(20_000, 2), pipes_per_thread(64, 1), pipes_per_thread(64, 64)],
+            [32, 1, 0]
+        );
     }
 
     #[test]

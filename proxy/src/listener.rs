@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use crate::{Protocol, ServiceKey, datagram};
 
 /// The kernel lowers it to net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Why a service is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::cells::PerThread;
 use crate::clock::Clock;
 use crate::core::Shared;
-use crate::limits::{connection_limit, raise_descriptor_limit};
+use crate::limits::{connection_limit, pipes_per_thread, raise_descriptor_limit};
 use crate::pool::Pool;
 use crate::slots::Slots;
 use crate::worker::{Command, Worker};
@@ -68,8 +68,12 @@ impl Proxy {
         let descriptors = raise_descriptor_limit();
         let count =
             settings.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
-        let shared =
-            Arc::new(Shared { clock: Clock::start(), open: PerThread::new(count), limit: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            open: PerThread::new(count),
+            limit: AtomicU64::new(0),
+            pipes: pipes_per_thread(descriptors, count),
+        });
         let mut proxy = Proxy {
             threads: Vec::with_capacity(count),
             shared,

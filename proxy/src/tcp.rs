@@ -22,7 +22,7 @@ use crate::token::{Serial, Token};
 use crate::{Protocol, Service};
 
 /// Connections accepted from one listener before the others have their turn.
-const ACCEPTS: usize = 64;
+pub(crate) const ACCEPTS: usize = 64;
 /// Connections for which room is made at the start; beyond it the storage grows as needed.
 const CAPACITY: usize = 16 * 1024;
 
@@ -216,8 +216,8 @@ impl Tcp {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let Phase::Established(flow) = &mut connection.phase else { return };
         let (client, server) = (connection.client.as_fd(), flow.upstream.socket.as_fd());
-        let up = flow.up.pump(client, server, &mut core.buffer);
-        let down = flow.down.pump(server, client, &mut core.buffer);
+        let up = flow.up.pump(client, server, &mut core.buffer, &mut core.pipes);
+        let down = flow.down.pump(server, client, &mut core.buffer, &mut core.pipes);
         let (Ok(up), Ok(down)) = (up, down) else {
             return self.end(core, services, index, End::Reset);
         };
@@ -306,11 +306,15 @@ impl Tcp {
     }
 
     fn end(&mut self, core: &mut Core, services: &mut Services, index: usize, how: End) {
-        let Some(connection) = self.connections.try_remove(index) else { return };
+        let Some(mut connection) = self.connections.try_remove(index) else { return };
         self.timers.clear(index);
         if how == End::Reset {
             reset(&connection.client);
-            if let Phase::Established(flow) = &connection.phase {
+        }
+        if let Phase::Established(flow) = &mut connection.phase {
+            flow.up.abandon(&mut core.pipes);
+            flow.down.abandon(&mut core.pipes);
+            if how == End::Reset {
                 reset(&flow.upstream.socket);
             }
         }

@@ -14,15 +14,18 @@ use rustix::io::Errno;
 
 use crate::clock::Millis;
 use crate::core::{Core, Shared};
+use crate::listener::BACKLOG;
 use crate::pool::Pool;
 use crate::services::Services;
-use crate::tcp::{Queue, Tcp};
+use crate::tcp::{ACCEPTS, Queue, Tcp};
 use crate::token::Token;
 use crate::udp::Udp;
 use crate::{OnDown, Protocol, ServiceKey};
 
 /// Events taken from the kernel at once.
 const BATCH: usize = 256;
+/// Turns of accepting that empty any listener's queue.
+const QUEUE_TURNS: usize = BACKLOG as usize / ACCEPTS + 1;
 /// How long a listener rests that has nothing to accept with.
 const REST: Millis = 50;
 
@@ -213,7 +216,9 @@ impl Worker {
     fn withdraw(&mut self, service: usize) {
         match self.protocol(service) {
             Some(Protocol::Tcp) => {
-                while self.tcp.accept(&mut self.core, &mut self.services, service) == Queue::More {}
+                // Bounded, because new ones may come as fast as they are taken.
+                (0..QUEUE_TURNS)
+                    .find(|_| self.tcp.accept(&mut self.core, &mut self.services, service) != Queue::More);
             }
             Some(Protocol::Udp) => self.udp.end_service(&mut self.core, &mut self.services, service),
             None => {}

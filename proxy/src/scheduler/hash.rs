@@ -7,9 +7,19 @@ use std::net::{IpAddr, SocketAddr};
 use crate::SchedulerFlags;
 
 /// Of the client's address, and its port when the flag says so.
-pub(super) fn client(address: SocketAddr, flags: SchedulerFlags) -> u64 {
+fn client(address: SocketAddr, flags: SchedulerFlags) -> u64 {
     let port = if flags.port { u64::from(address.port()) + 1 } else { 0 };
     mix(ip(address.ip()) ^ mix(port))
+}
+
+/// The entries of a table of `size`, 256 or a prime, that this client is to try: its own, and with fallback all
+/// others in an order of its own, so that the clients of a lost server spread over the rest.
+pub(super) fn entries(size: usize, client: SocketAddr, flags: SchedulerFlags) -> impl Iterator<Item = usize> {
+    let hash = self::client(client, flags);
+    let start = hash as u32 as usize;
+    // Odd and less than the size, it has no divisor in common with it.
+    let stride = ((hash >> 32) as usize % (size - 1)) | 1;
+    (0..if flags.fallback { size } else { 1 }).map(move |step| (start + step * stride) % size)
 }
 
 /// Of a destination; different seeds give independent values.
@@ -38,6 +48,23 @@ fn mix(value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fallback_visits_every_entry_once() {
+        let flags = SchedulerFlags { fallback: true, port: true };
+        for size in [256, 4093] {
+            for number in 0..500 {
+                let client = super::super::testing::client(number);
+                let mut seen: Vec<_> = entries(size, client, flags).collect();
+                assert_eq!(
+                    entries(size, client, SchedulerFlags { fallback: false, ..flags }).next(),
+                    Some(seen[0])
+                );
+                seen.sort_unstable();
+                assert!(seen.into_iter().eq(0..size));
+            }
+        }
+    }
 
     /// A change of these values would send every client to another server at the next upgrade.
     #[test]

@@ -66,14 +66,8 @@ impl Lookup {
         candidates: &impl Candidates,
         client: SocketAddr,
     ) -> Option<usize> {
-        let hash = hash::client(client, flags);
-        let entry = |step: usize| {
-            // The size is prime, so any stride below it visits every entry.
-            let stride = (hash >> 32) as usize % (SIZE - 1) + 1;
-            self.0.get((hash as u32 as usize + step * stride) % SIZE).map(|&index| usize::from(index))
-        };
-        let attempts = if flags.fallback { SIZE } else { 1 };
-        (0..attempts).filter_map(entry).find(|&index| candidates.usable(index))
+        let index = |entry: usize| self.0.get(entry).map(|&index| usize::from(index));
+        hash::entries(SIZE, client, flags).filter_map(index).find(|&index| candidates.usable(index))
     }
 }
 

@@ -26,16 +26,8 @@ impl Buckets {
         candidates: &impl Candidates,
         client: SocketAddr,
     ) -> Option<usize> {
-        let hash = hash::client(client, flags);
-        let bucket = |step: usize| {
-            // An odd stride of the client's own visits every bucket, and spreads the clients of a lost server.
-            let stride = (hash >> 32) as usize | 1;
-            self.0
-                .get((hash as usize).wrapping_add(step.wrapping_mul(stride)) % SIZE)
-                .map(|&index| index as usize)
-        };
-        let attempts = if flags.fallback { SIZE } else { 1 };
-        (0..attempts).filter_map(bucket).find(|&index| candidates.usable(index))
+        let index = |entry: usize| self.0.get(entry).map(|&index| index as usize);
+        hash::entries(SIZE, client, flags).filter_map(index).find(|&index| candidates.usable(index))
     }
 }
 
