@@ -23,6 +23,8 @@ mod reader;
 mod real_server;
 mod split;
 mod validate;
+#[cfg(test)]
+mod tests;
 mod values;
 mod virtual_server;
 

@@ -76,9 +76,7 @@ impl<'a> Table<'a> {
         let Some(value) = self.find(key) else { return Vec::new() };
         match value.get_ref() {
             DeValue::Array(array) => {
-                if array.is_empty() {
-                    self.note(self.part.place(value.span()), format!("`{key}` must not be empty"));
-                }
+                self.not_empty(array, key, value);
                 array.iter().filter_map(|value| self.parse(key, value, &parse)).collect()
             }
             _ => self.parse(key, value, parse).into_iter().collect(),
@@ -95,7 +93,10 @@ impl<'a> Table<'a> {
     pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.find(key) else { return Vec::new() };
         match value.get_ref() {
-            DeValue::Array(array) => array.iter().filter_map(|value| self.nested(value, key, name)).collect(),
+            DeValue::Array(array) => {
+                self.not_empty(array, key, value);
+                array.iter().filter_map(|value| self.nested(value, key, name)).collect()
+            }
             _ => self.nested(value, key, name).into_iter().collect(),
         }
     }
@@ -146,6 +147,12 @@ impl<'a> Table<'a> {
                     format!("unknown key {} in {}{hint}", values::quoted(written), self.name),
                 );
             }
+        }
+    }
+
+    fn not_empty(&self, array: &[Spanned<DeValue<'a>>], key: &str, value: &Spanned<DeValue<'a>>) {
+        if array.is_empty() {
+            self.note(self.part.place(value.span()), format!("`{key}` must not be empty"));
         }
     }
 
