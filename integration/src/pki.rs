@@ -32,21 +32,30 @@ pub enum Validity {
 }
 
 impl Authority {
-    /// A new one with a key of its own.
+    /// A new one, called Test, with a key of its own.
     ///
     /// # Panics
     ///
     /// When openssl is not installed or fails.
     pub fn new() -> Self {
+        Self::named("Test")
+    }
+
+    /// A new one of another name; letters only.
+    ///
+    /// # Panics
+    ///
+    /// As [`Authority::new`] does.
+    pub fn named(name: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let certificate = directory.path().join("ca.pem");
         std::fs::write(directory.path().join("ca.conf"), CONFIGURATION).expect("writing ca.conf");
         std::fs::write(directory.path().join("index"), "").expect("writing index");
         let authority = Self { directory, certificate };
-        authority.openssl(
+        authority.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -keyout ca.key -out ca.pem \
-             -subj /CN=Test -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
-        );
+             -subj /CN={name} -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        ));
         authority
     }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::{observe, passed, probe, server};
 
 /// Whether this is the child. If not, runs the test of this name again as the last argument of `command`.
-fn is_child(command: &[&str], test: &str) -> bool {
+pub(crate) fn is_child(command: &[&str], test: &str) -> bool {
     const MARK: &str = "TIDEGATE_TEST_CHILD";
     if std::env::var_os(MARK).is_some() {
         return true;

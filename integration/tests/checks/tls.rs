@@ -8,6 +8,7 @@ use tidegate_integration::nginx::{Nginx, free_port};
 use tidegate_integration::pki::{Authority, Leaf, Validity};
 use tokio::net::TcpStream;
 
+use crate::network::is_child;
 use crate::{ask, ask_for_a_second, get, passed, server, wrong};
 
 /// nginx with a certificate; it answers with what it knows of the connection.
@@ -100,16 +101,39 @@ async fn wrong_host() {
 async fn unknown_authority() {
     let authority = Authority::new();
     let (_nginx, address) = nginx(&authority.issue("www", "DNS:www.example.com", Validity::Now), "");
-    let system = with_tls(&secure(&authority), |tls| tls.ca_file = None);
-    let text = refused_by_tls(ask(address, system.clone()).await);
+    let other = Authority::named("Other");
+    let spec = secure(&other);
+    let text = refused_by_tls(ask(address, spec.clone()).await);
     assert_eq!(text, "the certificate's issuer is none of the roots");
+    assert_eq!(ask(address, with_tls(&spec, |tls| tls.insecure = true)).await, passed("200 OK"));
     // As when an authority was made anew under its old name.
     let text = refused_by_tls(ask(address, secure(&Authority::new())).await);
     assert!(
         text.starts_with("a signature is wrong: the issuer has the name of a root but not its key"),
         "{text}"
     );
-    assert_eq!(ask(address, with_tls(&system, |tls| tls.insecure = true)).await, passed("200 OK"));
+}
+
+/// A file stands in for the system's roots, in a child process that has its name in the environment.
+#[tokio::test]
+async fn system_roots() {
+    let directory = tempfile::tempdir().unwrap();
+    let variable = format!("SSL_CERT_FILE={}", directory.path().join("roots.pem").display());
+    if !is_child(&["env", "SSL_CERT_DIR=", &variable], "tls::system_roots") {
+        return;
+    }
+    let roots = std::env::var_os("SSL_CERT_FILE").unwrap();
+    let authority = Authority::new();
+    let (_nginx, address) = nginx(&authority.issue("www", "DNS:www.example.com", Validity::Now), "");
+    let spec = with_tls(&secure(&authority), |tls| tls.ca_file = None);
+    match ask(address, spec.clone()).await {
+        Outcome::NotRun(text) => {
+            assert!(text.starts_with("the system has no usable root certificates; set ca_file. "), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    std::fs::copy(authority.certificate(), roots).unwrap();
+    assert_eq!(ask(address, spec).await, passed("200 OK"));
 }
 
 #[tokio::test]
