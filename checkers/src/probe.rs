@@ -26,7 +26,7 @@ pub struct Probe {
     pub target: Target,
     /// What.
     pub spec: Arc<Spec>,
-    /// From start to start, more than zero.
+    /// From start to start, a millisecond at least and a year at most.
     pub interval: Duration,
     /// Over the whole check, from the first packet to the last byte. It may be longer than the interval: then a check
     /// that takes longer delays the next.

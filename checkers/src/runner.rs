@@ -63,7 +63,7 @@ impl Runner {
     }
 
     /// Runs these probes and no others. One whose id is known keeps its schedule; one that is gone is stopped, its
-    /// running check cancelled and its observation dropped. Certificate files are read anew.
+    /// running check cancelled and its observation dropped unless it was sent before. Certificate files are read anew.
     pub fn update(&self, probes: Vec<Arc<Probe>>) {
         self.probes.send_replace(probes);
     }

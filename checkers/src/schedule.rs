@@ -25,8 +25,9 @@ const TOO_SOON: u32 = 4;
 /// A run that starts later than this counts as late.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Shorter intervals are taken as this.
+/// Intervals are taken as no shorter and no longer than these, so that no arithmetic can go wrong.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What happens to the schedule.
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl Schedule {
         new.sort_by_key(|&(id, _)| mix(seed ^ id));
         let count = new.len() as u32;
         for (place, (id, interval)) in (0u32..).zip(new) {
-            let interval = interval.max(MIN_INTERVAL);
+            let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
             let phase = interval / count * place;
             let due = now + phase.min(FIRST_RUN_EVERY * place);
             self.probes

@@ -162,12 +162,15 @@ fn what_is_gone_is_stopped_and_what_stays_keeps_its_time() {
 }
 
 #[test]
-fn nothing_to_do() {
+fn absurd_settings() {
     let mut sim = Sim::new(0, 1, ms(1));
     assert_eq!(sim.schedule.deadline(), None);
     sim.update([1], Duration::ZERO);
     sim.run_for(ms(10));
     assert!((5..=10).contains(&sim.schedule.stats().started), "{:?}", sim.schedule.stats());
+    sim.update([2], Duration::MAX);
+    sim.run_for(SECOND);
+    assert_eq!(sim.starts[&2].len(), 1);
     sim.update([], SECOND);
     assert_eq!(sim.schedule.deadline(), None);
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tidegate_checkers::{Body, HttpSpec, HttpVersion, Outcome, Regex, Spec, StatusRange};
+use tidegate_checkers::{Body, HttpSpec, HttpVersion, Outcome, Regex, Spec, StatusRange, TlsSpec};
 use tidegate_integration::nginx::{Nginx, free_port};
 use tokio::io::AsyncWriteExt;
 
@@ -260,6 +260,42 @@ async fn garbage() {
     for version in [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2] {
         let text = wrong(ask(address, HttpSpec { version, ..get() }).await);
         assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn random_bytes() {
+    // Xorshift (Marsaglia, 2003): the same bytes in every run.
+    let mut state = 1u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    let secure = HttpSpec { tls: Some(TlsSpec { insecure: true, ..TlsSpec::default() }), ..get() };
+    for size in (1..2000).step_by(97) {
+        let bytes: Vec<u8> = std::iter::repeat_with(&mut random).take(size).collect();
+        let answer = bytes.clone();
+        let address = server::start(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                let (mut reader, mut writer) = stream.split();
+                let _ = writer.write_all(&answer).await;
+                let _ = writer.shutdown().await;
+                let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
+            }
+        })
+        .await;
+        let clear = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2]
+            .map(|version| HttpSpec { version, ..matching("x") });
+        for spec in clear.into_iter().chain([secure.clone()]) {
+            let outcome = ask(address, spec).await;
+            assert!(
+                matches!(outcome, Outcome::WrongAnswer(_) | Outcome::Reset(_) | Outcome::Tls(_)),
+                "{outcome:?} for {bytes:?}"
+            );
+        }
     }
 }
 
