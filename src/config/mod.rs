@@ -22,9 +22,9 @@ mod place;
 mod reader;
 mod real_server;
 mod split;
-mod validate;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod values;
 mod virtual_server;
 

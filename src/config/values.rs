@@ -115,7 +115,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 /// A duration as it would be written.
 pub(super) fn show(duration: Duration) -> String {
     match duration.as_secs() {
-        seconds if seconds > 0 && duration.as_nanos() % DAY.as_nanos() == 0 => {
+        seconds if seconds > 0 && duration.as_nanos().is_multiple_of(DAY.as_nanos()) => {
             format!("{}d", seconds / DAY.as_secs())
         }
         0 if duration.is_zero() => "0s".to_owned(),

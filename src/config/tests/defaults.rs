@@ -7,7 +7,8 @@ use tidegate_engine::Initially;
 
 use super::{right, server, with};
 use crate::config::{
-    DataplaneKind, LogFormat, LogLevel, OnDown, Persistence, Protocol, ProxyProtocol, Scheduler, SchedulerFlags,
+    DataplaneKind, LogFormat, LogLevel, OnDown, Persistence, Protocol, ProxyProtocol, Scheduler,
+    SchedulerFlags,
 };
 
 fn http(spec: &Arc<Spec>) -> &HttpSpec {

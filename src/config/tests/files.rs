@@ -24,7 +24,9 @@ fn load_main(folder: &TempDir) -> Result<Model, String> {
 }
 
 fn named(name: &str, port: u16) -> String {
-    with("").replace("\"web\"", &format!("\"{name}\"")).replace("192.0.2.10:80", &format!("192.0.2.10:{port}"))
+    with("")
+        .replace("\"web\"", &format!("\"{name}\""))
+        .replace("192.0.2.10:80", &format!("192.0.2.10:{port}"))
 }
 
 #[test]
@@ -72,7 +74,10 @@ fn includes_that_cannot_be() {
             fs::write(path, format!("include = \"{}\"", depth + 1)).unwrap();
         }
         let mistakes = load_main(&folder).unwrap_err();
-        assert!(mistakes.contains(because) && mistakes.contains(":1:11: cannot include"), "{include}: {mistakes}");
+        assert!(
+            mistakes.contains(because) && mistakes.contains(":1:11: cannot include"),
+            "{include}: {mistakes}"
+        );
     }
 }
 

@@ -8,7 +8,9 @@ fn values_out_of_bounds() {
     for duration in ["", "s", "1", "-1s", "1 s", "1e3s", "1.s", ".5s", "1us", "1m30s", "9999999999s", "١s"] {
         refused(&format!("idle_timeout = \"{duration}\""), "must be a duration");
     }
-    for check in ["interval = \"0ms\"", "interval = \"1.1d\"", "rise = 0", "fall = 0", "port = 0", "max_body = 0"] {
+    for check in
+        ["interval = \"0ms\"", "interval = \"1.1d\"", "rise = 0", "fall = 0", "port = 0", "max_body = 0"]
+    {
         refused(&format!("check = {{ type = \"http\", {check} }}"), "from 1");
     }
     refused("check = { type = \"http\", max_body = 16777217 }", "to 16777216");
@@ -63,7 +65,8 @@ fn quorum_arithmetic() {
 
 #[test]
 fn a_pool_may_be_empty_only_beside_a_sorry_server() {
-    let empty = |keys: &str| format!("[[virtual_server]]\nname = \"web\"\nlisten = \"192.0.2.10:80\"\n{keys}");
+    let empty =
+        |keys: &str| format!("[[virtual_server]]\nname = \"web\"\nlisten = \"192.0.2.10:80\"\n{keys}");
     right(&empty("sorry_server = \"10.1.0.2:80\""));
     assert_eq!(wrong(&empty("")), ["[[virtual_server]] needs a real server or a sorry server"]);
 }
