@@ -40,6 +40,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Millis,
     /// The one under way.
     pub(crate) upstream: Option<Upstream>,
+    /// When it is given up.
+    pub(crate) until: Millis,
     /// Those that have failed. It allocates at the first failure only.
     pub(crate) tried: Vec<SocketAddr>,
 }

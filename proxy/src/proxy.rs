@@ -253,3 +253,57 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Destination, OnDown, Protocol, Scheduler, SchedulerFlags, Service};
+
+    fn free_address() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    fn service(listen: SocketAddr, address: SocketAddr) -> Arc<Service> {
+        Arc::new(Service {
+            key: ServiceKey { protocol: Protocol::Tcp, listen },
+            group: "web".into(),
+            scheduler: Scheduler::RoundRobin,
+            scheduler_flags: SchedulerFlags::default(),
+            persistence: None,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(5),
+            proxy_protocol: None,
+            on_down: OnDown::Keep,
+            destinations: vec![Destination { address, weight: 1, max_connections: 0, alive: true }],
+        })
+    }
+
+    #[test]
+    fn a_thread_that_ends_is_noticed_and_the_others_take_its_part() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || server.incoming().for_each(|client| drop(client.unwrap().write(b"x"))));
+        let works = |listen: SocketAddr| {
+            let mut answer = Vec::new();
+            TcpStream::connect(listen).unwrap().read_to_end(&mut answer).unwrap();
+            answer == b"x"
+        };
+        let mut proxy = Proxy::start(Settings { threads: NonZero::new(2), max_connections: None }).unwrap();
+        let [before, after] = [free_address(), free_address()];
+        assert_eq!(proxy.publish(Table { services: vec![service(before, address)] }), []);
+        assert!(proxy.healthy() && works(before));
+
+        proxy.threads[0].send(Command::Shutdown);
+        while proxy.healthy() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut services = vec![service(before, address), service(after, address)];
+        services.sort_by_key(|service| service.key);
+        assert_eq!(proxy.publish(Table { services }), []);
+        assert!((0..20).all(|_| works(before) && works(after)));
+    }
+}

@@ -38,8 +38,8 @@ pub(crate) struct Half {
 pub(crate) struct Moved {
     /// Bytes that the sink has taken.
     pub(crate) bytes: u64,
-    /// The budget is spent and there may be more.
-    pub(crate) more: bool,
+    /// Whether the budget is spent and there may be more. An error of either socket ends the connection.
+    pub(crate) more: Result<bool, Errno>,
 }
 
 impl Half {
@@ -58,50 +58,64 @@ impl Half {
         self.ended
     }
 
-    /// Moves what can be moved now. An error of either socket ends the connection.
+    /// Moves what can be moved now.
     pub(crate) fn pump(
         &mut self,
         source: BorrowedFd<'_>,
         sink: BorrowedFd<'_>,
         buffer: &mut [u8],
         pipes: &mut Pipes,
-    ) -> Result<Moved, Errno> {
+    ) -> Moved {
         let mut bytes = 0;
         let more = loop {
-            bytes += self.flush(sink)?;
-            if self.is_waiting() {
-                break false;
-            }
-            if self.ended {
-                self.pass_end(sink)?;
-                break false;
-            }
-            if !self.readable || !self.writable {
-                break false;
-            }
-            if bytes >= BUDGET {
-                break true;
-            }
-            if let Some(pipe) = &mut self.pipe {
-                let filled = pipe.fill(source);
-                self.note_read(filled)?;
-                continue;
-            }
-            let received = recv(source, &mut *buffer, RecvFlags::empty()).map(|(_, received)| received);
-            let received = self.note_read(received)?;
-            bytes += self.write(sink, &buffer[..received])?;
-            if received == buffer.len() {
-                self.pipe = pipes.borrow().map(Box::new);
-            } else if !self.ending {
-                // A short read has emptied the socket, and what comes after it is a new edge. Only an end
-                // that was announced before needs one more read.
-                self.readable = false;
+            match self.step(source, sink, buffer, pipes, &mut bytes) {
+                Ok(true) if bytes >= BUDGET => break Ok(true),
+                Ok(true) => {}
+                other => break other,
             }
         };
-        if !more && self.pipe.as_ref().is_some_and(|pipe| pipe.is_empty()) {
+        if more != Ok(true) && self.pipe.as_ref().is_some_and(|pipe| pipe.is_empty()) {
             self.abandon(pipes);
         }
-        Ok(Moved { bytes, more })
+        Moved { bytes, more }
+    }
+
+    /// One read, and one write of what was read before. False when neither side can go on.
+    fn step(
+        &mut self,
+        source: BorrowedFd<'_>,
+        sink: BorrowedFd<'_>,
+        buffer: &mut [u8],
+        pipes: &mut Pipes,
+        bytes: &mut u64,
+    ) -> Result<bool, Errno> {
+        self.flush(sink, bytes)?;
+        if self.is_waiting() {
+            return Ok(false);
+        }
+        if self.ended {
+            self.pass_end(sink)?;
+            return Ok(false);
+        }
+        if !self.readable || !self.writable {
+            return Ok(false);
+        }
+        if let Some(pipe) = &mut self.pipe {
+            let filled = pipe.fill(source);
+            self.note_read(filled)?;
+            return Ok(true);
+        }
+        let received = recv(source, &mut *buffer, RecvFlags::empty()).map(|(_, received)| received);
+        let received = self.note_read(received)?;
+        self.write(sink, &buffer[..received], bytes)?;
+        if received == buffer.len() {
+            self.pipe = pipes.borrow().map(Box::new);
+        } else if !self.ending {
+            // A short read has emptied the socket, and what comes after it is a new edge. Only an end that
+            // was announced before needs one more read.
+            self.readable = false;
+        }
+        Ok(true)
     }
 
     /// Gives the pipe back, whatever is in it.
@@ -126,22 +140,21 @@ impl Half {
         Ok(read.unwrap_or(0))
     }
 
-    fn write(&mut self, sink: BorrowedFd<'_>, bytes: &[u8]) -> Result<u64, Errno> {
-        if bytes.is_empty() {
-            return Ok(0);
+    fn write(&mut self, sink: BorrowedFd<'_>, read: &[u8], bytes: &mut u64) -> Result<(), Errno> {
+        if !read.is_empty() {
+            let taken = self.offer(sink, read)?;
+            *bytes += taken as u64;
+            self.pending.extend_from_slice(&read[taken..]);
         }
-        let taken = self.offer(sink, bytes)?;
-        self.pending.extend_from_slice(&bytes[taken..]);
-        Ok(taken as u64)
+        Ok(())
     }
 
     /// Offers the sink what waits for it.
-    fn flush(&mut self, sink: BorrowedFd<'_>) -> Result<u64, Errno> {
-        let mut bytes = 0;
+    fn flush(&mut self, sink: BorrowedFd<'_>, bytes: &mut u64) -> Result<(), Errno> {
         if self.writable && !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
             let taken = self.offer(sink, &pending[self.sent..])?;
-            bytes += taken as u64;
+            *bytes += taken as u64;
             self.sent += taken;
             if self.sent < pending.len() {
                 self.pending = pending;
@@ -151,9 +164,9 @@ impl Half {
         }
         while let Some(pipe) = self.pipe.as_mut().filter(|pipe| self.writable && !pipe.is_empty()) {
             let taken = pipe.drain(sink);
-            bytes += self.note_written(taken)? as u64;
+            *bytes += self.note_written(taken)? as u64;
         }
-        Ok(bytes)
+        Ok(())
     }
 
     fn offer(&mut self, sink: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
@@ -220,7 +233,7 @@ mod tests {
             let mut number = 0u8;
             let mut pump = |half: &mut Half, pipes: &mut Pipes| {
                 (half.readable, half.writable) = (true, true);
-                half.pump(source.as_fd(), sink.as_fd(), &mut buffer, pipes).unwrap()
+                half.pump(source.as_fd(), sink.as_fd(), &mut buffer, pipes)
             };
             for (write, read) in steps {
                 number = number.wrapping_add(1);
@@ -256,11 +269,11 @@ mod tests {
         let mut half = Half::new(Vec::new(), true, false);
         let mut buffer = vec![0; 1024];
         client.write_all(&[1; 1000]).unwrap();
-        half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut pipes).unwrap();
+        half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut pipes).more.unwrap();
         assert_eq!(pipes.idle(), 0, "a short read is no bulk");
         half.readable = true;
         client.write_all(&[2; 20_000]).unwrap();
-        half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut pipes).unwrap();
+        half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut pipes).more.unwrap();
         assert_eq!(pipes.idle(), 1);
         let mut received = vec![0; 21_000];
         server.read_exact(&mut received).unwrap();
@@ -282,7 +295,7 @@ mod tests {
         let mut most = 0;
         while !half.is_closed() {
             (half.readable, half.writable) = (true, true);
-            let moved = half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut Pipes::new(0)).unwrap();
+            let moved = half.pump(source.as_fd(), sink.as_fd(), &mut buffer, &mut Pipes::new(0));
             most = most.max(moved.bytes);
         }
         assert!(most < BUDGET + 65536, "{most}");

@@ -23,6 +23,8 @@ use crate::{Protocol, Service};
 
 /// Connections accepted from one listener before the others have their turn.
 pub(crate) const ACCEPTS: usize = 64;
+/// Destinations tried for one connection, so that a large dead pool costs no client more than a moment.
+const ATTEMPTS: usize = 32;
 /// Connections for which room is made at the start; beyond it the storage grows as needed.
 const CAPACITY: usize = 16 * 1024;
 
@@ -96,7 +98,8 @@ impl Tcp {
         services.enter(service);
         core.open().connections.add(1);
         let serial = core.serial.advance();
-        let phase = Phase::Connecting(Attempt { peer, deadline, upstream: None, tried: Vec::new() });
+        let phase =
+            Phase::Connecting(Attempt { peer, deadline, upstream: None, until: deadline, tried: Vec::new() });
         let index = self.connections.insert(Connection { serial, service, client, phase });
         self.attempt(core, services, index);
     }
@@ -107,7 +110,7 @@ impl Tcp {
         let Phase::Connecting(attempt) = &mut connection.phase else { return };
         let Some(entry) = services.get(connection.service) else { return };
         let cells = entry.pool.cells.of(core.thread);
-        while core.now < attempt.deadline {
+        while core.now < attempt.deadline && attempt.tried.len() < ATTEMPTS {
             let Some(place) = entry.pool.choose(&mut entry.cursor, attempt.peer, &attempt.tried, core.now)
             else {
                 break;
@@ -119,7 +122,8 @@ impl Tcp {
                     // While there are others, one that does not answer must leave time for them.
                     let left = attempt.deadline - core.now;
                     let share = if entry.pool.has_other(&attempt.tried, address) { left / 2 } else { left };
-                    self.timers.set(index, core.now + share.max(1));
+                    attempt.until = core.now + share.max(1);
+                    self.timers.set(index, attempt.until);
                     return;
                 }
                 Err(error) if is_exhausted(error) => {
@@ -218,19 +222,19 @@ impl Tcp {
         let (client, server) = (connection.client.as_fd(), flow.upstream.socket.as_fd());
         let up = flow.up.pump(client, server, &mut core.buffer, &mut core.pipes);
         let down = flow.down.pump(server, client, &mut core.buffer, &mut core.pipes);
-        let (Ok(up), Ok(down)) = (up, down) else {
-            return self.end(core, services, index, End::Reset);
-        };
         if up.bytes + down.bytes > 0 {
             flow.last = core.now;
             let cells = flow.upstream.place.slot().cells.of(core.thread);
             cells.bytes_in.add(up.bytes);
             cells.bytes_out.add(down.bytes);
         }
+        let (Ok(up), Ok(down)) = (up.more, down.more) else {
+            return self.end(core, services, index, End::Reset);
+        };
         if flow.up.is_closed() && flow.down.is_closed() {
             return self.end(core, services, index, End::Orderly);
         }
-        if (up.more || down.more) && !flow.queued {
+        if (up || down) && !flow.queued {
             flow.queued = true;
             self.ready.push_back((index, connection.serial));
         }
@@ -256,19 +260,19 @@ impl Tcp {
     pub(crate) fn expire(&mut self, core: &mut Core, services: &mut Services) {
         while let Some(index) = self.timers.due(core.now) {
             let Some(connection) = self.connections.get(index) else { continue };
-            match &connection.phase {
-                Phase::Connecting(_) => self.failed(core, services, index),
+            let deadline = match &connection.phase {
+                Phase::Connecting(attempt) => attempt.until,
                 Phase::Established(flow) => {
-                    let idle = services
-                        .get(connection.service)
-                        .map_or(Duration::ZERO, |entry| entry.pool.service.idle_timeout);
-                    let deadline = flow.last.saturating_add(millis(idle));
-                    if deadline > core.now {
-                        self.timers.set(index, deadline);
-                    } else {
-                        self.end(core, services, index, End::Reset);
-                    }
+                    let idle = services.get(connection.service).map(|entry| entry.pool.service.idle_timeout);
+                    flow.last.saturating_add(idle.map_or(0, millis))
                 }
+            };
+            if deadline > core.now {
+                self.timers.set(index, deadline);
+            } else if matches!(connection.phase, Phase::Connecting(_)) {
+                self.failed(core, services, index);
+            } else {
+                self.end(core, services, index, End::Reset);
             }
         }
     }
