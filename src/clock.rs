@@ -4,6 +4,6 @@ use std::time::Instant;
 
 /// The monotonic time now.
 #[allow(clippy::disallowed_methods)]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

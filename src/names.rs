@@ -2,7 +2,9 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use crate::config::{DataplaneKind, LogFormat, LogLevel, OnDown, Protocol, ProxyProtocol, Scheduler, SchedulerFlags};
+use crate::config::{
+    DataplaneKind, LogFormat, LogLevel, OnDown, Protocol, ProxyProtocol, Scheduler, SchedulerFlags,
+};
 
 impl Display for Protocol {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

@@ -101,7 +101,10 @@ impl Description {
                 ("on_down", it.on_down.to_string()),
                 ("connect_timeout", text(&it.connect_timeout)),
                 ("idle_timeout", text(&it.idle_timeout)),
-                ("proxy_protocol", it.proxy_protocol.map_or_else(|| "none".to_owned(), |version| version.to_string())),
+                (
+                    "proxy_protocol",
+                    it.proxy_protocol.map_or_else(|| "none".to_owned(), |version| version.to_string()),
+                ),
             ],
         );
     }

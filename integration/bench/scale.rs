@@ -31,7 +31,10 @@ impl Shape {
         let mut server = 0_usize;
         for (number, size) in self.pools.iter().enumerate() {
             let (high, low) = (number / 250, 1 + number % 250);
-            let _ = write!(text, "\n[[virtual_server]]\nname = \"vs{number}\"\nlisten = \"127.100.{high}.{low}:8080\"\n");
+            let _ = write!(
+                text,
+                "\n[[virtual_server]]\nname = \"vs{number}\"\nlisten = \"127.100.{high}.{low}:8080\"\n"
+            );
             for _ in 0..*size {
                 let weight = if changed > 0 { 20 } else { 10 };
                 changed = changed.saturating_sub(1);
@@ -50,9 +53,10 @@ impl Shape {
 fn main() {
     // 37,205 in 2,277, as in keepalived's issue 2318; 53 addresses × 8 services × 6, as in the LVS HOWTO.
     let large = (0..2_277).map(|number| if number < 37_205 - 2_277 * 16 { 17 } else { 16 }).collect();
-    let shapes =
-        [Shape { name: "large", pools: large }, Shape { name: "LVS HOWTO", pools: vec![6; 53 * 8] }];
-    println!("| configuration | virtual | real | text | read and validate | start | reload, same | reload, 100 changes | resident |");
+    let shapes = [Shape { name: "large", pools: large }, Shape { name: "LVS HOWTO", pools: vec![6; 53 * 8] }];
+    println!(
+        "| configuration | virtual | real | text | read and validate | start | reload, same | reload, 100 changes | resident |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for shape in shapes {
         measure(&shape);

@@ -43,16 +43,11 @@ pub struct Director {
 }
 
 /// How to start a director.
+#[derive(Debug, Default)]
 pub struct Launch {
     command: Vec<String>,
     environment: Vec<(String, String)>,
     director: String,
-}
-
-impl Default for Launch {
-    fn default() -> Self {
-        Self { command: Vec::new(), environment: Vec::new(), director: String::new() }
-    }
 }
 
 impl Launch {

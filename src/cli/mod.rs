@@ -122,7 +122,9 @@ pub fn main() -> ExitCode {
             }
         },
         Command::Drain { server, socket } => ask(command(&socket.client(), "/v1/drain", &server.addressed())),
-        Command::Enable { server, socket } => ask(command(&socket.client(), "/v1/enable", &server.addressed())),
+        Command::Enable { server, socket } => {
+            ask(command(&socket.client(), "/v1/enable", &server.addressed()))
+        }
         Command::Weight { server: Server { virtual_server, real_server }, weight, socket } => {
             let change = WeightChange { virtual_server, real_server, weight };
             ask(command(&socket.client(), "/v1/weight", &change))
@@ -156,7 +158,10 @@ fn check(file: &Path) -> ExitCode {
         Ok(model) => {
             let real_servers: usize = model.virtual_servers.iter().map(|it| it.real_servers.len()).sum();
             let virtual_servers = model.virtual_servers.len();
-            println!("{}: right, {virtual_servers} virtual servers, {real_servers} real servers", file.display());
+            println!(
+                "{}: right, {virtual_servers} virtual servers, {real_servers} real servers",
+                file.display()
+            );
             ExitCode::SUCCESS
         }
         Err(mistakes) => {

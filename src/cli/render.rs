@@ -51,9 +51,9 @@ fn director(it: &Director, paint: Paint) -> String {
         age(it.configuration.age_seconds),
     );
     let plane = &it.dataplane;
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "connections {} of {} (descriptor limit {})  checks {}, {} begun, {} late, {} not run\n",
+        "connections {} of {} (descriptor limit {})  checks {}, {} begun, {} late, {} not run",
         count(plane.active),
         count(plane.connection_limit),
         count(plane.descriptor_limit),
@@ -82,7 +82,8 @@ fn director(it: &Director, paint: Paint) -> String {
 
 fn render_virtual_server(it: &VirtualServer, paint: Paint) -> String {
     let listen: Vec<_> = it.listen.iter().map(|listen| listen.address.to_string()).collect();
-    let mut text = format!("{}  {} {}  {}\n", paint.strong(&it.name), it.protocol, listen.join(" "), it.scheduler);
+    let mut text =
+        format!("{}  {} {}  {}\n", paint.strong(&it.name), it.protocol, listen.join(" "), it.scheduler);
     text.push_str(&quorum(it, paint));
     for listen in &it.listen {
         text.push_str(&listener(listen, paint));
@@ -125,7 +126,8 @@ fn listener(it: &Listen, paint: Paint) -> String {
     text
 }
 
-const HEAD: [&str; 9] = ["real server", "state", "for", "weight", "active", "connections", "in", "out", "why"];
+const HEAD: [&str; 9] =
+    ["real server", "state", "for", "weight", "active", "connections", "in", "out", "why"];
 
 fn pool(servers: &[RealServer], paint: Paint) -> String {
     let rows: Vec<[String; 9]> = servers.iter().map(row).collect();
@@ -141,8 +143,12 @@ fn pool(servers: &[RealServer], paint: Paint) -> String {
             match column {
                 8 => line.push_str(cell),
                 1 => line.push_str(&state(&format!("{cell:<width$}", width = widths[1]))),
-                3..=7 => { let _ = write!(line, "{cell:>width$}", width = widths[column]); }
-                _ => { let _ = write!(line, "{cell:<width$}", width = widths[column]); }
+                3..=7 => {
+                    let _ = write!(line, "{cell:>width$}", width = widths[column]);
+                }
+                _ => {
+                    let _ = write!(line, "{cell:<width$}", width = widths[column]);
+                }
             }
             line.push(' ');
         }
@@ -196,7 +202,13 @@ fn why(it: &RealServer) -> String {
     for check in &it.checks {
         let Some(last) = check.outcomes.first() else { continue };
         let detail = if last.detail.is_empty() { String::new() } else { format!(" ({})", last.detail) };
-        let mut part = format!("{} {}{detail} {:.1} ms, {} ago", check.name, last.kind, last.latency_ms, age(last.age_seconds));
+        let mut part = format!(
+            "{} {}{detail} {:.1} ms, {} ago",
+            check.name,
+            last.kind,
+            last.latency_ms,
+            age(last.age_seconds)
+        );
         if check.count > 0 {
             let _ = write!(part, ", {} of {} in a row", check.count, check.needed);
         }
@@ -209,5 +221,10 @@ fn why(it: &RealServer) -> String {
 fn render_sorry_server(it: &SorryServer, paint: Paint) -> String {
     let state = if it.serving { paint.bad("serving") } else { "standing by".to_owned() };
     let Traffic { active, connections, .. } = it.traffic;
-    format!("  sorry server {} {state}, {} active, {} connections\n", it.address, count(active), count(connections))
+    format!(
+        "  sorry server {} {state}, {} active, {} connections\n",
+        it.address,
+        count(active),
+        count(connections)
+    )
 }

@@ -23,7 +23,11 @@ pub(super) fn bytes(bytes: u64) -> String {
         value /= 1_000.0;
         unit += 1;
     }
-    if unit > 0 && value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    if unit > 0 && value < 9.95 {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
 }
 
 /// `1,234,567`
@@ -45,7 +49,8 @@ mod tests {
 
     #[test]
     fn ages() {
-        let cases = [(0.0, "0.0 s"), (9.94, "9.9 s"), (119.9, "119 s"), (120.0, "2 min"), (7_200.0, "2 h 0 min")];
+        let cases =
+            [(0.0, "0.0 s"), (9.94, "9.9 s"), (119.9, "119 s"), (120.0, "2 min"), (7_200.0, "2 h 0 min")];
         for (seconds, text) in cases {
             assert_eq!(age(seconds), text);
         }
@@ -63,7 +68,9 @@ mod tests {
 
     #[test]
     fn counts() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")] {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")]
+        {
             assert_eq!(count(number), text);
         }
     }

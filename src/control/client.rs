@@ -56,7 +56,11 @@ impl Client {
     }
 
     /// `POST path` with a JSON body.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Answer(error.to_string()))?;
         self.request(Method::POST, path, body.into()).await
     }
@@ -67,7 +71,9 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        tokio::time::timeout(DEADLINE, self.exchange(method, path, body)).await.map_err(|_| ClientError::Deadline)?
+        tokio::time::timeout(DEADLINE, self.exchange(method, path, body))
+            .await
+            .map_err(|_| ClientError::Deadline)?
     }
 
     async fn exchange<T: DeserializeOwned>(
@@ -93,7 +99,8 @@ impl Client {
             .map_err(|error| unusable(&error))?;
         let answer = sender.send_request(request).await.map_err(|error| unusable(&error))?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| unusable(&error))?;
+        let body =
+            Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| unusable(&error))?;
         driver.abort();
         let body = body.to_bytes();
         if status.is_success() {

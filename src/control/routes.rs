@@ -55,9 +55,9 @@ pub struct WeightChange {
 
 /// The answer to a command that was carried out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Done {
+pub(super) struct Done {
     /// What was done.
-    pub done: String,
+    pub(super) done: String,
 }
 
 /// The answer to a request that was not.

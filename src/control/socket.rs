@@ -41,7 +41,9 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, SocketErro
     }
     match std::fs::symlink_metadata(path) {
         Ok(found) if is_socket(&found) => std::fs::remove_file(path).map_err(io_error)?,
-        Ok(_) => return Err(io_error(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is no socket"))),
+        Ok(_) => {
+            return Err(io_error(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is no socket")));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io_error(error)),
     }

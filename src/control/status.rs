@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataplane::{Counters, DestinationCounters, ServiceKey};
 use crate::config::Protocol;
+use crate::dataplane::{Counters, DestinationCounters, ServiceKey};
 
 /// The whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

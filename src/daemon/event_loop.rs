@@ -13,8 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use super::flood::Flood;
 use super::events::EventLog;
+use super::flood::Flood;
 use super::{RunError, notify};
 use crate::clock;
 use crate::config::{self, Director, Model};
@@ -161,7 +161,9 @@ impl EventLoop {
             let deadline = self.engine.deadline().map(|deadline| deadline.max(ticked + TICK));
             let turn = self.queues.next(deadline, &mut heartbeat).await;
             let now = clock::now();
-            if watchdog.is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5))) {
+            if watchdog
+                .is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5)))
+            {
                 notify::alive();
                 watched = now;
             }
@@ -201,7 +203,10 @@ impl EventLoop {
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {
                 self.not_run += 1;
                 if let Some(held_back) = self.flood.admit(now, reason) {
-                    warn!(reason, held_back, "a check could not be run; what is known about its servers stays");
+                    warn!(
+                        reason,
+                        held_back, "a check could not be run; what is known about its servers stays"
+                    );
                 }
             }
             let effects = self.engine.handle(
@@ -391,7 +396,8 @@ impl Loader {
         tokio::spawn(async move {
             let load = move || config::load(&file).map_err(|mistakes| mistakes.to_string());
             let loaded = tokio::task::spawn_blocking(load).await;
-            let loaded = loaded.unwrap_or_else(|error| Err(format!("reading the configuration failed: {error}")));
+            let loaded =
+                loaded.unwrap_or_else(|error| Err(format!("reading the configuration failed: {error}")));
             let _stopping = results.send(loaded).await;
         });
         true

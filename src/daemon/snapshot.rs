@@ -7,8 +7,8 @@ use tidegate_engine::{CheckStatus, Health, RealServerStatus, Run, Verdict, Virtu
 use super::event_loop::EventLoop;
 use crate::config;
 use crate::control::status::{
-    Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer, Status,
-    Traffic, VirtualServer,
+    Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer,
+    Status, Traffic, VirtualServer,
 };
 use crate::dataplane::ServiceKey;
 
@@ -20,7 +20,9 @@ impl EventLoop {
         let pairs = self.engine.status().zip(model);
         Status {
             director: self.director(now),
-            virtual_servers: pairs.map(|(state, configured)| self.virtual_server(now, state, configured)).collect(),
+            virtual_servers: pairs
+                .map(|(state, configured)| self.virtual_server(now, state, configured))
+                .collect(),
         }
     }
 

@@ -14,7 +14,11 @@ pub fn services(
 ) -> impl Iterator<Item = (ServiceKey, Arc<Service>)> + use<> {
     let service = Arc::new(Service {
         attributes: attributes(configured),
-        destinations: desired.destinations.iter().map(|it| (it.address, destination(configured, it))).collect(),
+        destinations: desired
+            .destinations
+            .iter()
+            .map(|it| (it.address, destination(configured, it)))
+            .collect(),
     });
     let protocol = configured.protocol;
     let listen = configured.listen.clone();

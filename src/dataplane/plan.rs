@@ -57,7 +57,10 @@ fn plan_service(key: ServiceKey, desired: &Service, actual: &Service, changes: &
         changes.push(Change::SetAttributes(key, desired.attributes.clone()));
     }
     let differing = || {
-        desired.destinations.iter().filter(|(address, wanted)| actual.destinations.get(*address) != Some(*wanted))
+        desired
+            .destinations
+            .iter()
+            .filter(|(address, wanted)| actual.destinations.get(*address) != Some(*wanted))
     };
     let put = |(address, wanted): (&SocketAddr, &Destination)| Change::PutDestination(key, *address, *wanted);
     changes.extend(differing().filter(|(_, wanted)| wanted.weight > 0).map(put));
@@ -67,7 +70,7 @@ fn plan_service(key: ServiceKey, desired: &Service, actual: &Service, changes: &
 }
 
 /// Makes one change in a table, for dataplanes that keep their own copy.
-pub fn apply(table: &mut Table, change: &Change) {
+pub(super) fn apply(table: &mut Table, change: &Change) {
     let mut edit = |key: &ServiceKey, edit: &mut dyn FnMut(&mut Service)| {
         if let Some(service) = table.get_mut(key) {
             edit(Arc::make_mut(service));
@@ -91,7 +94,6 @@ pub fn apply(table: &mut Table, change: &Change) {
         }),
     }
 }
-
 
 #[cfg(test)]
 mod tests;

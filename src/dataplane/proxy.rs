@@ -57,12 +57,16 @@ impl Dataplane for ProxyDataplane {
         let counters = self.proxy.counters();
         let limits = self.proxy.limits();
         Counters {
-            services: counters.services.iter().map(|(key, it)| (key_from_proxy(*key), (*it).into())).collect(),
+            services: counters
+                .services
+                .iter()
+                .map(|(key, it)| (key_from_proxy(*key), (*it).into()))
+                .collect(),
             destinations: counters.destinations.into_iter().map(|(key, it)| (key, it.into())).collect(),
             limits: Limits {
-                active: limits.open as u64,
-                connections: limits.max_connections as u64,
-                descriptors: limits.descriptors as u64,
+                active: limits.open,
+                connections: limits.max_connections,
+                descriptors: limits.descriptors,
             },
         }
     }

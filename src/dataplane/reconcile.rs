@@ -40,6 +40,7 @@ enum Request {
     Counters(oneshot::Sender<Counters>),
     StopAccepting,
     Active(oneshot::Sender<u64>),
+    End,
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -95,8 +96,8 @@ impl Reconciler {
 
 impl Drop for Reconciler {
     fn drop(&mut self) {
-        let (closed, _) = sync_channel(1);
-        self.requests = closed;
+        // Others may hold on to a sender, so the queue does not close by itself.
+        let _ended_already = self.requests.send(Request::End);
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();
         }
@@ -156,7 +157,7 @@ impl Round {
                     continue;
                 }
                 Ok(Request::Reconcile) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Request::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
             let mut wait = self.resync;
             if accepting && self.reconcile() {
@@ -190,7 +191,11 @@ impl Round {
             return BTreeMap::new();
         }
         let results = self.dataplane.apply(changes);
-        let failed = changes.iter().zip(results).filter_map(|(change, result)| Some((change.key(), result.err()?)));
+        let failed =
+            changes.iter().zip(results).filter_map(|(change, result)| Some((change.key(), result.err()?)));
         failed.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

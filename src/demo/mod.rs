@@ -88,7 +88,8 @@ This is {FILE}; `tidegate run {FILE}` takes it as well.
 
 `tidegate` is {program}
 ",
-        program = std::env::current_exe().map_or_else(|_| "this program".into(), |path| path.display().to_string()),
+        program =
+            std::env::current_exe().map_or_else(|_| "this program".into(), |path| path.display().to_string()),
     );
 }
 

@@ -1,0 +1,121 @@
+//! What every dataplane must do, shown by traffic. A further dataplane is a further test that calls `conforms`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+use tidegate::dataplane::{
+    Attributes, Dataplane, Destination, ProxyDataplane, Service, ServiceKey, Table, plan,
+};
+use tidegate_integration::clock::wait_for;
+use tidegate_integration::sockets::{free_port, serve};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A real server that tells each client its own address.
+fn server() -> SocketAddr {
+    serve(|mut stream| {
+        let own = stream.local_addr().unwrap().to_string();
+        let _client_left = stream.write_all(own.as_bytes());
+    })
+}
+
+fn ask(listen: SocketAddr) -> Option<SocketAddr> {
+    let mut stream = TcpStream::connect(listen).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.parse().ok()
+}
+
+fn service(servers: &[(SocketAddr, u32)]) -> Arc<Service> {
+    let destination = |weight| Destination { weight, max_connections: 0, alive: true };
+    Arc::new(Service {
+        attributes: Attributes {
+            group: "web".into(),
+            scheduler: Scheduler::RoundRobin,
+            scheduler_flags: SchedulerFlags::default(),
+            persistence: None,
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(60),
+            proxy_protocol: None,
+            on_down: OnDown::Keep,
+        },
+        destinations: servers.iter().map(|(address, weight)| (*address, destination(*weight))).collect(),
+    })
+}
+
+fn tcp(address: SocketAddr) -> ServiceKey {
+    ServiceKey { protocol: Protocol::Tcp, address }
+}
+
+/// One round of what the reconcile loop does.
+fn reconcile(dataplane: &mut dyn Dataplane, desired: &Table) {
+    let changes = plan(desired, &dataplane.observe().unwrap());
+    for result in dataplane.apply(&changes) {
+        result.unwrap();
+    }
+    assert_eq!(dataplane.observe().unwrap(), *desired);
+    assert_eq!(plan(desired, &dataplane.observe().unwrap()), []);
+    for result in dataplane.apply(&changes) {
+        result.expect("changes that are already made are no error");
+    }
+    assert_eq!(dataplane.observe().unwrap(), *desired);
+}
+
+fn who_answers(listen: SocketAddr) -> BTreeSet<SocketAddr> {
+    (0..20).map(|_| ask(listen).expect("an answer")).collect()
+}
+
+fn conforms(dataplane: &mut dyn Dataplane) {
+    let (one, two, three) = (server(), server(), server());
+    let (web, other) = (free_port(), free_port());
+
+    let mut desired = Table::from([(tcp(web), service(&[(one, 1), (two, 1)]))]);
+    reconcile(dataplane, &desired);
+    assert_eq!(who_answers(web), BTreeSet::from([one, two]));
+
+    // Weight 0 gets nothing new, a newcomer does.
+    desired.insert(tcp(web), service(&[(one, 0), (two, 1), (three, 1)]));
+    desired.insert(tcp(other), service(&[(one, 5)]));
+    reconcile(dataplane, &desired);
+    wait_for("the change to reach every thread", PATIENCE, || {
+        (who_answers(web) == BTreeSet::from([two, three])).then_some(())
+    });
+    assert_eq!(who_answers(other), BTreeSet::from([one]));
+
+    desired.insert(tcp(web), service(&[(three, 1)]));
+    let mut lists = Service::clone(&desired[&tcp(other)]);
+    lists.attributes.scheduler = Scheduler::WeightedLeastConnection;
+    lists.attributes.group = "other".into();
+    desired.insert(tcp(other), Arc::new(lists));
+    reconcile(dataplane, &desired);
+    wait_for("the removal to reach every thread", PATIENCE, || {
+        (who_answers(web) == BTreeSet::from([three])).then_some(())
+    });
+
+    let counters = dataplane.counters();
+    assert!(counters.services[&tcp(web)].accepted >= 60);
+    let by_server: BTreeMap<_, _> =
+        counters.destinations.iter().map(|(key, it)| (key.1, it.connections)).collect();
+    assert!(by_server[&three] >= 20, "{by_server:?}");
+
+    desired.remove(&tcp(web));
+    reconcile(dataplane, &desired);
+    wait_for("the service to be gone", PATIENCE, || ask(web).is_none().then_some(()));
+    assert_eq!(who_answers(other), BTreeSet::from([one]));
+
+    dataplane.stop_accepting();
+    wait_for("no connection to be taken", PATIENCE, || ask(other).is_none().then_some(()));
+    wait_for("the last connection to end", PATIENCE, || (dataplane.active() == 0).then_some(()));
+}
+
+#[test]
+fn the_proxy_conforms() {
+    let proxy = tidegate_proxy::Proxy::start(tidegate_proxy::Settings::default()).unwrap();
+    conforms(&mut ProxyDataplane::new(proxy));
+}

@@ -1,0 +1,151 @@
+//! The loop against a dataplane that somebody else changes and that fails now and then. Waits have wide limits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::super::{Attributes, Destination, Service};
+use super::*;
+use crate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+struct State {
+    held: Table,
+    broken: bool,
+    unreadable: bool,
+    accepting: bool,
+}
+
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<State>>);
+
+impl Fake {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().unwrap())
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
+        let reached = async {
+            while !self.with(|state| condition(state)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    }
+}
+
+impl Dataplane for Fake {
+    fn observe(&mut self) -> Result<Table, Error> {
+        self.with(|state| if state.unreadable { Err(Error("gone".into())) } else { Ok(state.held.clone()) })
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
+        self.with(|state| {
+            let one = |change: &Change| {
+                if state.broken {
+                    return Err(Error("broken".into()));
+                }
+                super::super::plan::apply(&mut state.held, change);
+                Ok(())
+            };
+            changes.iter().map(one).collect()
+        })
+    }
+
+    fn counters(&mut self) -> Counters {
+        Counters::default()
+    }
+
+    fn stop_accepting(&mut self) {
+        self.with(|state| state.accepting = false);
+    }
+
+    fn active(&mut self) -> u64 {
+        7
+    }
+}
+
+fn table(weight: u32) -> Arc<Table> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+    let attributes = Attributes {
+        group: "web".into(),
+        scheduler: Scheduler::RoundRobin,
+        scheduler_flags: SchedulerFlags::default(),
+        persistence: None,
+        connect_timeout: Duration::from_secs(3),
+        idle_timeout: Duration::from_secs(60),
+        proxy_protocol: None,
+        on_down: OnDown::Keep,
+    };
+    let destinations = [(address, Destination { weight, max_connections: 0, alive: true })].into();
+    let key = ServiceKey { protocol: Protocol::Tcp, address };
+    Arc::new(Table::from([(key, Arc::new(Service { attributes, destinations }))]))
+}
+
+fn start(resync: Duration) -> (Fake, Reconciler, mpsc::Receiver<Report>) {
+    let fake = Fake::default();
+    let (reports, received) = mpsc::channel(4);
+    (fake.clone(), Reconciler::start(Box::new(fake), resync, reports).unwrap(), received)
+}
+
+#[tokio::test]
+async fn what_is_becomes_what_should_be_and_drift_is_mended() {
+    let (fake, reconciler, _reports) = start(Duration::from_millis(50));
+    reconciler.set_desired(table(1));
+    fake.until("the first table", |state| state.held == *table(1)).await;
+    reconciler.set_desired(table(2));
+    fake.until("the second table", |state| state.held == *table(2)).await;
+
+    fake.with(|state| state.held.clear());
+
+    fake.until("the drift to be mended", |state| state.held == *table(2)).await;
+}
+
+#[tokio::test]
+async fn an_error_is_reported_once_tried_again_and_reported_as_gone() {
+    let (fake, reconciler, mut reports) = start(Duration::from_millis(50));
+    fake.with(|state| state.broken = true);
+    reconciler.set_desired(table(1));
+    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(report.errors.into_values().collect::<Vec<_>>(), [Error("broken".into())]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(reports.try_recv().is_err(), "the same error again is no news");
+
+    fake.with(|state| (state.broken, state.unreadable) = (false, true));
+    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(report.unreadable, Some(Error("gone".into())));
+    fake.with(|state| state.unreadable = false);
+
+    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(report, Report::default());
+    assert!(fake.with(|state| state.held == *table(1)));
+}
+
+#[tokio::test]
+async fn a_crowd_that_asks_for_counters_does_not_put_off_the_comparison() {
+    let (fake, reconciler, _reports) = start(Duration::from_millis(50));
+    reconciler.set_desired(table(1));
+    fake.until("the table", |state| state.held == *table(1)).await;
+    let source = reconciler.counter_source();
+    let crowd = tokio::spawn(async move { while source.read(PATIENCE).await.is_some() {} });
+
+    fake.with(|state| state.held.clear());
+
+    fake.until("the drift to be mended", |state| state.held == *table(1)).await;
+    crowd.abort();
+}
+
+#[tokio::test]
+async fn once_told_to_stop_it_accepts_nothing_again() {
+    let (fake, reconciler, _reports) = start(Duration::from_millis(20));
+    fake.with(|state| state.accepting = true);
+    reconciler.stop_accepting().await;
+    fake.until("the stop", |state| !state.accepting).await;
+
+    reconciler.set_desired(table(1));
+
+    assert_eq!(reconciler.active().await, Some(7));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(fake.with(|state| state.held.is_empty()));
+    assert!(reconciler.is_running());
+}
