@@ -14,8 +14,8 @@
 //! Invariant: a weight, a quorum and the sorry server are functions of the state, never incremented; calling
 //! [`Engine::desired`] twice gives the same answer.
 //!
-//! Invariant: a reload takes neither the quorum nor all traffic from a pool merely because its new servers have
-//! not been checked yet. They are assumed up then, until their first outcome.
+//! Invariant: a reload takes neither the quorum nor all traffic from a pool merely because its new servers
+//! have not been checked yet. They are assumed up then, until their first outcome.
 //!
 //! Inside, each layer knows only the one below it: the engine (time, keys, subscriptions) holds virtual
 //! servers (quorum, sorry server), which hold real servers (health, weight), which hold checks (verdicts).

@@ -3,5 +3,6 @@
 mod large;
 mod model;
 mod properties;
+mod reload;
 mod rules;
 mod support;

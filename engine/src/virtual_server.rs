@@ -158,7 +158,7 @@ impl VirtualServer {
         self.held && !holds(sum) && holds(possible) || served && !self.serves(sum) && self.serves(possible)
     }
 
-    /// Whether the pool would get traffic at `sum`: without a sorry server it does even when the quorum is lost.
+    /// Whether the pool would get traffic at `sum`: without a sorry server even when the quorum is lost.
     fn serves(&self, sum: u64) -> bool {
         sum > 0 && (self.sorry_server.is_none() || self.band.holds(self.held, sum))
     }

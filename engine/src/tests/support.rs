@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
 /// Where a test's time begins.
 #[allow(clippy::disallowed_methods)] // There is no other way to make an Instant, and no test waits.
 pub(super) fn epoch() -> Instant {
@@ -133,6 +135,18 @@ impl Bench {
         let server = self.server(host);
         (server.deciding_check.map_or("", |key| key), server.reason)
     }
+}
+
+/// A pool whose two servers of weight 4 are up, in front of check "c" and a slow start of four seconds.
+pub(super) fn ramping() -> Bench {
+    let mut bench = Bench::new(only(VirtualServer { slow_start: 4 * SECOND, ..web(&[check("c")], &[4, 4]) }));
+    let _ = (bench.pass(1), bench.pass(2));
+    bench
+}
+
+pub(super) fn fail_three_times(bench: &mut Bench, host: u8) -> Effects {
+    let _ = (bench.fail(host), bench.fail(host));
+    bench.fail(host)
 }
 
 /// The texts of events, for people who read a test.
