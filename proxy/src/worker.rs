@@ -195,10 +195,11 @@ impl Worker {
         }
         for (key, listener) in listeners {
             let Some((service, entry)) = self.services.find(key) else { continue };
-            if let Err(error) = self.core.register(&listener, Token::Listener(service), EventFlags::IN) {
-                tracing::error!(%error, listen = %key.listen, "cannot wait for connections");
+            match self.core.register(&listener, Token::Listener(service), EventFlags::IN) {
+                Ok(()) => entry.listener = Some(listener),
+                // Closed, so that the kernel gives its share to the other threads.
+                Err(error) => tracing::error!(%error, listen = %key.listen, "cannot wait for connections"),
             }
-            entry.listener = Some(listener);
         }
         if !dead.is_empty() {
             self.tcp.reset_dead(&mut self.core, &mut self.services, &dead);

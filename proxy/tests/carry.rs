@@ -232,18 +232,20 @@ fn a_silent_connection_is_reset_after_its_idle_timeout_and_a_talking_one_is_not(
         let server = Server::echo();
         let listen = v4(free_port());
         let mut proxy = start(1);
-        let idle_timeout = Duration::from_millis(600);
+        let idle_timeout = Duration::from_millis(1500);
         publish(&mut proxy, [Service { idle_timeout, ..service(tcp(listen), &[to(server.address, 1)]) }]);
         let mut talking = echoing(listen);
         let start = Instant::now();
         let mut silent = echoing(listen);
         let waiter = thread::spawn(move || (is_reset(&mut silent), start.elapsed()));
-        for _ in 0..20 {
-            thread::sleep(Duration::from_millis(100));
+        for _ in 0..15 {
+            thread::sleep(Duration::from_millis(200));
             assert!(still_echoes(&mut talking));
         }
         let (reset, after) = waiter.join().unwrap();
-        assert!(reset && after >= idle_timeout && after < Duration::from_secs(10), "{after:?}");
+        // The proxy reads its clock once a turn, so it may think of the last byte as a little older.
+        let least = idle_timeout - Duration::from_millis(100);
+        assert!(reset && after >= least && after < Duration::from_secs(12), "{after:?}");
         assert!(is_reset(&mut talking));
         eventually("closed", || destination(&proxy, server.address).active == 0);
     });
@@ -293,7 +295,7 @@ fn an_unreachable_server_is_retried_within_the_deadline() {
         let start = Instant::now();
         assert_eq!(ask(listen).unwrap(), "alive");
         let half = start.elapsed();
-        assert!(half >= Duration::from_millis(900) && half < Duration::from_millis(1900), "{half:?}");
+        assert!(half >= Duration::from_millis(900) && half < Duration::from_millis(1950), "{half:?}");
 
         publish(&mut proxy, [silent_first(&[to(address, 1)])]);
         let start = Instant::now();

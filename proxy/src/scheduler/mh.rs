@@ -85,7 +85,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Each destination's share of the table is that of its weight.
+        /// Each destination's share of the table is that of its weight, but for fractions of a turn, which
+        /// in sum can be as many entries as there are destinations.
         #[test]
         fn entries_follow_the_weights(weights in prop::collection::vec(0u32..1000, 1..12)) {
             let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
@@ -94,7 +95,7 @@ mod tests {
             for (index, &weight) in weights.iter().enumerate() {
                 let got = entries.iter().filter(|&&entry| usize::from(entry) == index).count() as f64;
                 let share = SIZE as f64 * f64::from(weight) / total as f64;
-                prop_assert!((got - share).abs() <= 2.0, "{got} {share}");
+                prop_assert!((got - share).abs() <= weights.len() as f64, "{got} {share}");
             }
         }
 
