@@ -66,11 +66,11 @@ impl Pool {
         Some(chosen)
     }
 
-    /// Whether there is a destination left besides `current` and those that were tried.
+    /// Whether there is a destination to turn to besides `current` and those that were tried.
     pub(crate) fn has_other(&self, tried: &[SocketAddr], current: SocketAddr) -> bool {
         let view = View { pool: self, tried };
         let other = |index: usize| self.service.destinations[index].address != current && view.usable(index);
-        (0..view.count()).any(other)
+        !self.plan.is_strict() && (0..view.count()).any(other)
     }
 
     fn schedule(&self, cursor: &mut Cursor, client: SocketAddr, view: &View<'_>) -> Option<Reservation> {

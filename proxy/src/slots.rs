@@ -137,3 +137,46 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u32) -> SocketAddr {
+        (std::net::Ipv4Addr::from(number), 80).into()
+    }
+
+    #[test]
+    fn a_cap_holds_until_a_place_is_given_back() {
+        let slot = Slots::new(1).destination(&"web".into(), address(1));
+        let held: Vec<_> = (0..3).map_while(|_| slot.reserve(2)).collect();
+        assert_eq!((held.len(), slot.active()), (2, 2));
+        // A cap that is lowered below what is open lets nothing new in; one that is lifted does.
+        assert!(slot.reserve(1).is_none());
+        assert!(slot.reserve(0).is_some());
+        drop(held);
+        assert_eq!(slot.active(), 0);
+    }
+
+    #[test]
+    fn what_has_left_is_remembered_within_bounds_and_what_is_used_for_ever() {
+        let mut slots = Slots::new(2);
+        let group: Arc<str> = "web".into();
+        let used = slots.destination(&group, address(0));
+        used.cells.of(1).connections.add(7);
+        let gone = slots.destination(&group, address(1));
+        gone.cells.of(0).bytes_in.add(1 << 40);
+        drop(gone);
+        slots.prune();
+        assert_eq!(slots.destination(&group, address(1)).counters().bytes_in, 1 << 40);
+        for number in 2..10_000 {
+            drop(slots.destination(&group, address(number)));
+        }
+        slots.prune();
+        let counters = slots.counters().destinations;
+        assert_eq!(counters.len(), REMEMBERED + 1);
+        assert_eq!((counters[0].0.1, counters[0].1.connections), (address(0), 7));
+        // Another group's is another.
+        assert_eq!(slots.destination(&"mail".into(), address(0)).counters().connections, 0);
+    }
+}

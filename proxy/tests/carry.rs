@@ -288,20 +288,20 @@ fn an_unreachable_server_is_retried_within_the_deadline() {
         let server = Server::named("alive");
         let listen = v4(free_port());
         let mut proxy = start(1);
-        let connect_timeout = Duration::from_secs(2);
+        let connect_timeout = Duration::from_secs(4);
         let silent_first =
             |destinations: &[Destination]| Service { connect_timeout, ..service(tcp(listen), destinations) };
         publish(&mut proxy, [silent_first(&[to(address, 1000), to(server.address, 1)])]);
         let start = Instant::now();
         assert_eq!(ask(listen).unwrap(), "alive");
         let half = start.elapsed();
-        assert!(half >= Duration::from_millis(900) && half < Duration::from_millis(1950), "{half:?}");
+        assert!(half >= Duration::from_millis(1900) && half < Duration::from_millis(3900), "{half:?}");
 
         publish(&mut proxy, [silent_first(&[to(address, 1)])]);
         let start = Instant::now();
         assert!(is_turned_away(listen));
         let whole = start.elapsed();
-        assert!(whole >= connect_timeout && whole < Duration::from_secs(8), "{whole:?}");
+        assert!(whole >= Duration::from_millis(3900) && whole < Duration::from_secs(12), "{whole:?}");
         assert_eq!(counted(&proxy, tcp(listen)).no_destination, 1);
     });
 }

@@ -59,6 +59,11 @@ impl Plan {
         }
     }
 
+    /// A client's destination is given, and no other is chosen when it cannot be used.
+    pub(crate) fn is_strict(&self) -> bool {
+        matches!(self, Plan::SourceHash(_, flags) | Plan::Maglev(_, flags) if !flags.fallback)
+    }
+
     pub(crate) fn pick(
         &self,
         cursor: &mut Cursor,
@@ -175,11 +180,10 @@ mod tests {
             let plan = Plan::new(scheduler, SchedulerFlags { fallback, port }, &pool.destinations());
             let mut cursor = Cursor::new(1);
             cursor.restart(&pool.destinations());
-            let strict = !fallback && matches!(scheduler, Scheduler::SourceHash | Scheduler::Maglev);
             for turn in 0..turns {
                 match plan.pick(&mut cursor, &pool, client(turn)) {
                     Some(index) => prop_assert!(pool.usable(index)),
-                    None => prop_assert!(strict || (0..pool.count()).all(|index| !pool.usable(index))),
+                    None => prop_assert!(plan.is_strict() || (0..pool.count()).all(|index| !pool.usable(index))),
                 }
             }
         }
