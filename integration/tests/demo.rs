@@ -41,14 +41,14 @@ impl Demo {
 
     /// Runs the program as an ordinary user, also when the test is root.
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = if rustix_is_root() {
+        let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&self.program);
             command
         } else {
             Command::new(&self.program)
         };
-        command.args(words).current_dir(self.folder.path());
+        command.args(words).current_dir(self.folder.path()).env("TMPDIR", self.folder.path());
         command
     }
 
@@ -65,8 +65,9 @@ impl Demo {
     }
 
     fn try_status(&self) -> Option<Value> {
-        let output =
-            self.command(&["status", "--json", "--socket", "tidegate-demo/control.sock"]).output().unwrap();
+        let text = std::fs::read_to_string(self.output()).unwrap();
+        let socket = text.lines().find_map(|line| line.split_once("tidegate status --socket "))?.1;
+        let output = self.command(&["status", "--json", "--socket", socket]).output().unwrap();
         output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
@@ -89,7 +90,7 @@ impl Drop for Demo {
     }
 }
 
-fn rustix_is_root() -> bool {
+fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout == b"0\n"
 }

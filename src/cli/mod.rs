@@ -147,7 +147,7 @@ fn run(file: &Path) -> ExitCode {
             ExitCode::from(EXIT_MISTAKE)
         }
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            eprintln!("tidegate: {:#}", anyhow::Error::from(error));
             ExitCode::FAILURE
         }
     }

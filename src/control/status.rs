@@ -152,7 +152,7 @@ pub struct SorryServer {
 pub struct RealServer {
     /// Where.
     pub address: SocketAddr,
-    /// `up`, `down`, `unknown` or `drained`.
+    /// `up`, `down`, `unknown`, `assumed up` (a reload needed it before its first outcome) or `drained`.
     pub state: String,
     /// Since its health changed, or since it is known.
     pub for_seconds: f64,

@@ -31,16 +31,16 @@ use event_loop::EventLoop;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The configuration has mistakes.
-    #[error("{0}")]
+    #[error(transparent)]
     Configuration(#[from] Mistakes),
     /// The control socket cannot be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The proxy cannot start.
-    #[error("the proxy cannot start: {0}")]
+    #[error("the proxy cannot start")]
     Proxy(#[from] tidegate_proxy::StartError),
     /// The system gives no thread, timer or signal handler.
-    #[error("the director cannot start: {0}")]
+    #[error("the director cannot start")]
     System(#[from] std::io::Error),
     /// A part ended that never should; the process must be started anew.
     #[error("{0} has ended unexpectedly; the director stops so that it is started anew")]

@@ -97,6 +97,7 @@ fn real_server(now: Instant, state: RealServerStatus<'_>, configured: &config::R
         Health::Up { .. } if state.drained => "drained",
         Health::Up { .. } => "up",
         Health::Down { .. } => "down",
+        Health::Unknown { assumed_up: true, .. } => "assumed up",
         Health::Unknown { .. } => "unknown",
     };
     RealServer {

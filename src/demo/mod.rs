@@ -2,28 +2,28 @@
 
 mod server;
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::getuid;
 
 use crate::{clock, daemon};
 
 pub use server::serve;
 
-// Relative, because a unix socket's path must be short; where the demonstration is started is the user's choice.
-const FOLDER: &str = "tidegate-demo";
-const FILE: &str = "tidegate-demo/demo.toml";
 const SERVERS: [u16; 3] = [18081, 18082, 18083];
 const READY: Duration = Duration::from_secs(10);
 
 const CONFIGURATION: &str = r#"# Three real servers behind 127.0.0.1:8080, in proportion 3 : 2 : 1.
 [director]
 id = "demo"
-control_socket = "tidegate-demo/control.sock"
+control_socket = "FOLDER/control.sock"
 shutdown_grace = "2s"
 
 [defaults.check]
@@ -58,32 +58,48 @@ weight = 10
 
 /// Runs it until SIGTERM or Ctrl-C.
 pub fn run() -> anyhow::Result<()> {
-    std::fs::create_dir_all(FOLDER).with_context(|| format!("cannot make the folder {FOLDER}"))?;
-    std::fs::write(FILE, CONFIGURATION).with_context(|| format!("cannot write {FILE}"))?;
-    let servers = SERVERS.map(RealServer::start);
-    let mut running = Vec::new();
-    for server in servers {
-        running.push(server?);
+    let folder = private_folder()?;
+    let file = folder.join("demo.toml");
+    let configuration = CONFIGURATION.replace("FOLDER", &folder.display().to_string());
+    std::fs::write(&file, &configuration).with_context(|| format!("cannot write {}", file.display()))?;
+    let servers = SERVERS.into_iter().map(RealServer::start).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(first) = servers.first() {
+        explain(&configuration, &file, &folder.join("control.sock"), first);
     }
-    let [first, ..] = running.as_slice() else { bail!("no real server was started") };
-    explain(first);
-    daemon::run(Path::new(FILE))?;
+    daemon::run(&file)?;
     Ok(())
 }
 
-fn explain(first: &RealServer) {
-    let (pid, address) = (first.process.id(), first.address);
+/// The user's own folder in the one for temporary files; nobody else can have put anything there.
+fn private_folder() -> anyhow::Result<PathBuf> {
+    let uid = getuid().as_raw();
+    let folder = std::env::temp_dir().join(format!("tidegate-demo-{uid}"));
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make the folder {}", folder.display()));
+        }
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(&folder)?;
+    if !found.is_dir() || found.uid() != uid || found.mode() & 0o077 != 0 {
+        bail!("{} is not a folder of this user alone; remove it", folder.display());
+    }
+    Ok(folder)
+}
+
+fn explain(configuration: &str, file: &Path, socket: &Path, first: &RealServer) {
+    let (file, socket, pid, address) = (file.display(), socket.display(), first.process.id(), first.address);
     println!(
-        "{CONFIGURATION}
-This is {FILE}; `tidegate run {FILE}` takes it as well.
+        "{configuration}
+This is {file}; `tidegate run {file}` takes it as well.
 
   traffic             curl http://127.0.0.1:8080/
-  status              tidegate status --socket {FOLDER}/control.sock
-  the same as JSON    curl --unix-socket {FOLDER}/control.sock http://tidegate/v1/status
+  status              tidegate status --socket {socket}
+  the same as JSON    curl --unix-socket {socket} http://tidegate/v1/status
   one server dies     kill {pid}
   and comes back      tidegate demo-server {address} &
   one server hangs    kill -STOP {pid}        and goes on: kill -CONT {pid}
-  drain one           tidegate drain demo {address} --socket {FOLDER}/control.sock
+  drain one           tidegate drain demo {address} --socket {socket}
   stop                Ctrl-C
 
 `tidegate` is {program}
