@@ -322,8 +322,11 @@ impl Tcp {
                 reset(&flow.upstream.socket);
             }
         }
+        let service = connection.service;
+        // Its place is free and its sockets are closed before it is no longer counted.
+        drop(connection);
         core.open().connections.subtract(1);
-        services.leave(connection.service);
+        services.leave(service);
     }
 }
 

@@ -213,11 +213,13 @@ impl Udp {
     }
 
     fn end(&mut self, core: &mut Core, services: &mut Services, index: usize) {
-        let Some(session) = self.sessions.try_remove(index) else { return };
+        let Some(Session { origin, upstream, .. }) = self.sessions.try_remove(index) else { return };
         self.timers.clear(index);
-        self.by_client.remove(&session.origin);
+        self.by_client.remove(&origin);
+        // Its place is free before it is no longer counted.
+        drop(upstream);
         core.open().sessions.subtract(1);
-        services.leave(session.origin.service);
+        services.leave(origin.service);
     }
 }
 
