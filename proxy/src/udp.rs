@@ -17,7 +17,7 @@ use slab::Slab;
 use crate::Protocol;
 use crate::clock::{Millis, millis};
 use crate::connection::Upstream;
-use crate::core::{Core, is_ours};
+use crate::core::{Core, is_exhausted, is_ours};
 use crate::datagram::{self, Datagram};
 use crate::listener::new_socket;
 use crate::services::Services;
@@ -122,6 +122,10 @@ impl Udp {
                 Ok(socket) => {
                     slot.cells.of(core.thread).connections.add(1);
                     break Upstream { socket, place };
+                }
+                Err(error) if is_exhausted(error) => {
+                    cells.over_limit.add(1);
+                    return None;
                 }
                 Err(error) => {
                     slot.cells.of(core.thread).connect_failures.add(u64::from(!is_ours(error)));
