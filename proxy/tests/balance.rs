@@ -24,7 +24,8 @@ fn shares(scheduler: Scheduler, requests: usize) -> [usize; 3] {
     let key = tcp(v4(free_port()));
     let mut proxy = start(2);
     let destinations = [to(servers[0].address, 1), to(servers[1].address, 2), to(servers[2].address, 3)];
-    publish(&mut proxy, [Service { scheduler, ..service(key, &destinations) }]);
+    let scheduler_flags = SchedulerFlags { port: true, fallback: false };
+    publish(&mut proxy, [Service { scheduler, scheduler_flags, ..service(key, &destinations) }]);
     let answers = answers(&proxy, key.listen, requests);
     assert_eq!(counted(&proxy, key).accepted, requests as u64);
     ["a", "b", "c"].map(|name| answers.get(name).copied().unwrap_or(0))
@@ -48,6 +49,19 @@ fn rr_and_lc_ignore_the_weights() {
         for scheduler in [Scheduler::RoundRobin, Scheduler::LeastConnection] {
             let shares = shares(scheduler, 150);
             assert!(shares.iter().all(|share| share.abs_diff(50) <= 3), "{scheduler:?} {shares:?}");
+        }
+    });
+}
+
+/// By the clients' ports, which are as good as random: within five standard deviations.
+#[test]
+fn sh_and_mh_follow_the_weights() {
+    within(60, || {
+        for scheduler in [Scheduler::SourceHash, Scheduler::Maglev] {
+            let shares = shares(scheduler, 300);
+            for (share, expected) in shares.iter().zip([50usize, 100, 150]) {
+                assert!(share.abs_diff(expected) <= 45, "{scheduler:?} {shares:?}");
+            }
         }
     });
 }
