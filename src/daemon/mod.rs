@@ -25,6 +25,7 @@ use tidegate_proxy::Proxy;
 use crate::config::{self, Mistakes};
 use crate::control::{self, SocketError};
 use crate::dataplane::ProxyDataplane;
+use crate::memory;
 use event_loop::EventLoop;
 
 /// Why the director did not start, or ended before it was told to.
@@ -51,6 +52,7 @@ pub enum RunError {
 ///
 /// To be called while the process has one thread.
 pub fn run(file: &Path) -> Result<(), RunError> {
+    memory::keep_nothing_large();
     let file = absolute(file);
     let model = config::load(&file)?;
     let director = &model.director;
