@@ -12,7 +12,10 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn key(last: u8) -> ServiceKey {
-    ServiceKey { protocol: if last % 2 == 0 { Protocol::Tcp } else { Protocol::Udp }, address: address(last) }
+    ServiceKey {
+        protocol: if last.is_multiple_of(2) { Protocol::Tcp } else { Protocol::Udp },
+        address: address(last),
+    }
 }
 
 prop_compose! {
