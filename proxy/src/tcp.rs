@@ -23,8 +23,6 @@ use crate::{Protocol, Service};
 
 /// Connections accepted from one listener before the others have their turn.
 pub(crate) const ACCEPTS: usize = 64;
-/// Destinations tried for one connection, so that a large dead pool costs no client more than a moment.
-const ATTEMPTS: usize = 32;
 /// Connections for which room is made at the start; beyond it the storage grows as needed.
 const CAPACITY: usize = 16 * 1024;
 
@@ -110,7 +108,7 @@ impl Tcp {
         let Phase::Connecting(attempt) = &mut connection.phase else { return };
         let Some(entry) = services.get(connection.service) else { return };
         let cells = entry.pool.cells.of(core.thread);
-        while core.now < attempt.deadline && attempt.tried.len() < ATTEMPTS {
+        while core.now < attempt.deadline {
             let Some(place) = entry.pool.choose(&mut entry.cursor, attempt.peer, &attempt.tried, core.now)
             else {
                 break;
