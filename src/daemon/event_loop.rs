@@ -42,7 +42,7 @@ pub(super) struct EventLoop {
     pub(super) generation: u64,
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
-    pub(super) runner: Option<Runner>,
+    pub(super) runner: Runner,
     pub(super) report: Report,
     pub(super) not_run: u64,
     probes: Probes,
@@ -117,7 +117,7 @@ impl EventLoop {
             generation: 0,
             last_error: None,
             engine: Engine::new(),
-            runner: Some(Runner::start(settings, observations)),
+            runner: Runner::start(settings, observations),
             report: Report::default(),
             not_run: 0,
             probes: Probes::default(),
@@ -201,13 +201,14 @@ impl EventLoop {
     fn observe(&mut self, now: Instant, batch: Vec<Observation>) {
         for observation in batch {
             let Observation { probe, outcome, latency } = observation;
-            debug!(probe, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
+            let target = self.probes.target(probe).map(tracing::field::display);
+            debug!(target, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {
                 self.not_run += 1;
                 if let Some(held_back) = self.flood.admit(now, reason) {
                     warn!(
-                        reason,
-                        held_back, "a check could not be run; what is known about its servers stays"
+                        target,
+                        reason, held_back, "a check could not be run; what is known about its servers stays"
                     );
                 }
             }
@@ -306,9 +307,7 @@ impl EventLoop {
     fn apply(&mut self, now: Instant, model: Model) {
         let (probes, config) = self.probes.assign(&model);
         let effects = self.engine.reload(now, config);
-        if let Some(runner) = &self.runner {
-            runner.update(probes);
-        }
+        self.runner.update(probes);
         self.model = model;
         self.applied = now;
         self.generation += 1;
@@ -353,7 +352,7 @@ impl EventLoop {
         info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
         notify::stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
-        self.runner = None;
+        self.runner.update(Vec::new());
         self.reconciler.stop_accepting();
     }
 
