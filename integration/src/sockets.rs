@@ -1,16 +1,33 @@
 //! Small TCP servers and clients on loopback.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Below those that Linux gives to clients and to listeners without a wish.
+const PORTS: Range<u16> = 10_000..32_000;
 
-/// An address on 127.0.0.1 that was free a moment ago.
+/// An address on 127.0.0.1 that nobody has at the moment; see [`free_port_on`].
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
+    let loopback = Ipv4Addr::LOCALHOST.into();
+    SocketAddr::new(loopback, free_port_on(loopback))
+}
+
+/// A port of `ip`, TCP and UDP, that nobody has at the moment. It stays free: the kernel gives such ports to nobody,
+/// and no other call of this process gets the same one.
+pub fn free_port_on(ip: IpAddr) -> u16 {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Tests that run at the same time begin at different places.
+    let start = std::process::id().wrapping_mul(101);
+    let ports = u32::from(PORTS.end - PORTS.start);
+    let next = || PORTS.start + ((start.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed))) % ports) as u16;
+    let is_free = |port: &u16| TcpListener::bind((ip, *port)).is_ok() && UdpSocket::bind((ip, *port)).is_ok();
+    (0..ports).map(|_| next()).find(is_free).expect("a free port")
 }
 
 /// Connects from this local address.

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::{Director, Launch};
 use tidegate_integration::dns::{Client, Dnsmasq};
-use tidegate_integration::sockets::free_port;
+use tidegate_integration::sockets::{free_port, free_port_on};
 use tidegate_integration::web::{Answer, Web};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,7 +26,7 @@ fn servers() -> [Dnsmasq; 2] {
 
 /// A port of all loopback addresses.
 fn free_udp_port() -> u16 {
-    UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+    free_port_on(Ipv4Addr::UNSPECIFIED.into())
 }
 
 fn configuration(listen: SocketAddr, lines: &str, servers: &[Dnsmasq; 2]) -> String {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tidegate_integration::client::{Kept, get};
 use tidegate_integration::clock::{now, wait_for};
-use tidegate_integration::nginx::{Nginx, free_port_on};
-use tidegate_integration::sockets::{connect_from, free_port};
+use tidegate_integration::nginx::Nginx;
+use tidegate_integration::sockets::{connect_from, free_port, free_port_on};
 use tidegate_integration::web::{Answer, Web};
 
 use crate::{
