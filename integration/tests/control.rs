@@ -257,6 +257,34 @@ fn the_service_manager_hears_ready_reloading_watchdog_and_stopping() {
 }
 
 #[test]
+fn a_service_manager_that_does_not_read_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (one, listen) = (named_server("one"), free_port());
+    let director = Launch::default()
+        .with_environment("NOTIFY_SOCKET", path.to_str().unwrap())
+        .with_environment("WATCHDOG_USEC", "2000")
+        .start(&pool(listen, &[(one, 1)]));
+    let crowd = UnixDatagram::unbound().unwrap();
+    crowd.set_nonblocking(true).unwrap();
+    while crowd.send_to(b"STATUS=of others", &path).is_ok() {}
+
+    for _ in 0..3 {
+        director.reload(&pool(listen, &[(one, 1)]));
+    }
+
+    director.wait_for_state("tcp", &one.to_string(), "up");
+    assert_eq!(connect(listen).1, "one");
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&buffer).contains("configuration 4") {
+        buffer.fill(0);
+        manager.recv(&mut buffer).expect("it is told of the last reload");
+    }
+}
+
+#[test]
 fn what_is_fixed_at_the_start_is_named_at_each_reload_and_in_the_plan() {
     let (one, listen) = (named_server("one"), free_port());
     let director = Director::start(&pool(listen, &[(one, 1)]));

@@ -13,9 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
+use super::RunError;
 use super::events::EventLog;
 use super::flood::Flood;
-use super::{RunError, notify};
+use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
 use crate::config::{self, Model};
 use crate::control::{self, Request};
@@ -52,6 +53,7 @@ pub(super) struct EventLoop {
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
     reconciler: Reconciler,
+    notifier: Notifier,
     queues: Queues,
     stopping: Option<Instant>,
 }
@@ -126,6 +128,7 @@ impl EventLoop {
             desired: Table::new(),
             changed: BTreeSet::new(),
             reconciler,
+            notifier: Notifier::start()?,
             queues: Queues {
                 observations: observed,
                 requests,
@@ -144,7 +147,7 @@ impl EventLoop {
 
     /// Runs until the director has stopped in order.
     pub(super) async fn run(mut self) -> Result<(), RunError> {
-        notify::ready(&self.summary());
+        self.notifier.ready(self.summary());
         info!(
             id = self.model.director.id,
             file = %self.file.display(),
@@ -155,7 +158,7 @@ impl EventLoop {
         );
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let watchdog = notify::watchdog_interval();
+        let watchdog = watchdog_interval();
         let mut watched = self.started;
         let mut ticked = self.started;
         loop {
@@ -166,7 +169,7 @@ impl EventLoop {
             if watchdog
                 .is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5)))
             {
-                notify::alive();
+                self.notifier.alive();
                 watched = now;
             }
             match turn {
@@ -274,7 +277,7 @@ impl EventLoop {
             debug!("a reload is under way; one more will follow it");
             return;
         }
-        notify::reloading();
+        self.notifier.reloading();
     }
 
     fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
@@ -300,7 +303,7 @@ impl EventLoop {
         if std::mem::take(&mut self.queues.load.again) {
             self.load();
         } else {
-            notify::ready(&self.summary());
+            self.notifier.ready(self.summary());
         }
     }
 
@@ -350,7 +353,7 @@ impl EventLoop {
     fn stop(&mut self, now: Instant, signal: &'static str) {
         let grace = self.model.director.shutdown_grace;
         info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
-        notify::stopping("waiting for connections to end");
+        self.notifier.stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
         self.runner.update(Vec::new());
         self.reconciler.stop_accepting();
