@@ -85,6 +85,8 @@ enum Turn {
     Terminate(&'static str),
     Deadline,
     Heartbeat,
+    /// The checks have ended by a bug of ours: health would stay as it is for ever.
+    NoChecks,
 }
 
 impl EventLoop {
@@ -196,6 +198,7 @@ impl EventLoop {
                         return Ok(());
                     }
                 }
+                Turn::NoChecks => return Err(lost("the task that runs the checks")),
             }
             self.flush();
         }
@@ -362,9 +365,7 @@ impl EventLoop {
     /// True when a stopping director has nothing left to wait for.
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
         if !self.reconciler.is_running() {
-            let lost = RunError::Lost("a thread of the dataplane");
-            error!("{lost}");
-            return Err(lost);
+            return Err(lost("a thread of the dataplane"));
         }
         let Some(deadline) = self.stopping else { return Ok(false) };
         let active = self.reconciler.active(ANSWER).await;
@@ -399,7 +400,7 @@ impl Queues {
             Some(result) = self.loads.recv() => Turn::Loaded(result),
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some(report) = self.reports.recv() => Turn::Report(report),
-            Some(batch) = self.observations.recv() => Turn::Observations(batch),
+            batch = self.observations.recv() => batch.map_or(Turn::NoChecks, Turn::Observations),
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,
         }
@@ -424,6 +425,12 @@ impl Loader {
         });
         true
     }
+}
+
+fn lost(what: &'static str) -> RunError {
+    let lost = RunError::Lost(what);
+    error!("{lost}");
+    lost
 }
 
 async fn until(deadline: Option<Instant>) {
