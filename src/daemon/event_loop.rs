@@ -16,9 +16,10 @@ use tracing::{debug, error, info, warn};
 use super::RunError;
 use super::events::EventLog;
 use super::flood::Flood;
+use super::loader::Loader;
 use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
-use crate::config::{self, Model};
+use crate::config::Model;
 use crate::control::{self, Request};
 use crate::dataplane::{Dataplane, Reconciler, Report, ServiceKey, Table, services};
 use crate::plan::{Description, keep_fixed};
@@ -31,6 +32,8 @@ const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(100);
+// So many heartbeats without a turn of the dataplane's thread: it hangs.
+const HANGING: u32 = 100;
 // How long a stopping director waits for the dataplane's number of connections, at a time.
 const ANSWER: Duration = Duration::from_millis(100);
 
@@ -53,6 +56,8 @@ pub(super) struct EventLoop {
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
     reconciler: Reconciler,
+    /// The turns of its thread, and the heartbeats since they last grew.
+    dataplane_turns: (u64, u32),
     notifier: Notifier,
     queues: Queues,
     stopping: Option<Instant>,
@@ -67,13 +72,6 @@ struct Queues {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
-}
-
-/// Reads the configuration off the loop, one reading at a time; wishes during one are one more reading after it.
-struct Loader {
-    results: mpsc::Sender<Result<Model, String>>,
-    running: bool,
-    again: bool,
 }
 
 enum Turn {
@@ -130,13 +128,14 @@ impl EventLoop {
             desired: Table::new(),
             changed: BTreeSet::new(),
             reconciler,
+            dataplane_turns: (0, 0),
             notifier: Notifier::start()?,
             queues: Queues {
                 observations: observed,
                 requests,
                 reports,
                 loads,
-                load: Loader { results: load, running: false, again: false },
+                load: Loader::new(load),
                 hangup: signal(SignalKind::hangup())?,
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -168,9 +167,10 @@ impl EventLoop {
             let deadline = self.engine.deadline().map(|deadline| deadline.max(ticked + TICK));
             let turn = self.queues.next(deadline, &mut heartbeat).await;
             let now = clock::now();
-            if watchdog
-                .is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5)))
-            {
+            let due =
+                |interval: Duration| now.duration_since(watched) >= interval.min(Duration::from_secs(5));
+            // A director that reaches no dataplane is no better than one that hangs itself.
+            if watchdog.is_some_and(due) && self.dataplane_turns.1 < HANGING {
                 self.notifier.alive();
                 watched = now;
             }
@@ -284,7 +284,7 @@ impl EventLoop {
     }
 
     fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
-        self.queues.load.running = false;
+        let again = self.queues.load.ended();
         if self.stopping.is_some() {
             // The service manager has been told of the stop; nothing may take that back.
             return;
@@ -303,7 +303,7 @@ impl EventLoop {
                 self.last_error = Some(mistakes);
             }
         }
-        if std::mem::take(&mut self.queues.load.again) {
+        if again {
             self.load();
         } else {
             self.notifier.ready(self.summary());
@@ -367,6 +367,7 @@ impl EventLoop {
         if !self.reconciler.is_running() {
             return Err(lost("a thread of the dataplane"));
         }
+        self.watch_dataplane();
         let Some(deadline) = self.stopping else { return Ok(false) };
         let active = self.reconciler.active(ANSWER).await;
         if active != Some(0) && now < deadline {
@@ -374,6 +375,16 @@ impl EventLoop {
         }
         info!(connections_cut = active, "director has stopped");
         Ok(true)
+    }
+
+    fn watch_dataplane(&mut self) {
+        let turns = self.reconciler.turns();
+        let (before, still) = self.dataplane_turns;
+        let still = if turns == before { still.saturating_add(1) } else { 0 };
+        self.dataplane_turns = (turns, still);
+        if still == HANGING {
+            error!("the dataplane hangs: what is decided does not reach it");
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -404,26 +415,6 @@ impl Queues {
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,
         }
-    }
-}
-
-impl Loader {
-    /// Starts a reading; false when one is under way and another will follow.
-    fn request(&mut self, file: &std::path::Path) -> bool {
-        if self.running {
-            self.again = true;
-            return false;
-        }
-        self.running = true;
-        let (results, file) = (self.results.clone(), file.to_owned());
-        tokio::spawn(async move {
-            let load = move || config::load(&file).map_err(|mistakes| mistakes.to_string());
-            let loaded = tokio::task::spawn_blocking(load).await;
-            let loaded =
-                loaded.unwrap_or_else(|error| Err(format!("reading the configuration failed: {error}")));
-            let _stopping = results.send(loaded).await;
-        });
-        true
     }
 }
 
