@@ -22,7 +22,7 @@ use tidegate_integration::web::{Answer, Web};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Two failures in a row, so that one stall of a busy machine takes nobody down.
 const CHECK: &str =
-    "check = { type = \"http\", path = \"/health\", interval = \"300ms\", rise = 1, fall = 2 }\n";
+    "check = { type = \"http\", path = \"/health\", interval = \"500ms\", rise = 1, fall = 2 }\n";
 
 /// A virtual server `name` with these lines of its own and these real servers, each with lines of its own.
 fn virtual_server(name: &str, listen: SocketAddr, lines: &str, servers: &[(SocketAddr, &str)]) -> String {

@@ -13,7 +13,7 @@ use tidegate_integration::web::{Answer, Web};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SECOND: Duration = Duration::from_secs(1);
-const TCP: &str = "check = { type = \"tcp\", interval = \"300ms\", rise = 1, fall = 2 }";
+const TCP: &str = "check = { type = \"tcp\", interval = \"500ms\", rise = 1, fall = 2 }";
 
 /// Two name servers, each of which answers with its own address.
 fn servers() -> [Dnsmasq; 2] {

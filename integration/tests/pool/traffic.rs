@@ -84,8 +84,12 @@ fn the_real_server_learns_who_the_client_is() {
 fn a_pool_is_exchanged_as_a_whole_and_no_client_notices() {
     let (pools, sorry, listen) =
         ([[Web::start(), Web::start()], [Web::start(), Web::start()]], Web::start(), free_port());
-    let lines = format!("sorry_server = \"{}\"", sorry.address());
-    let director = start(&web(listen, &lines, &pools[0]), &pools[0]);
+    // Time for the first outcome, which is believed at once.
+    let configuration = |pool: &[Web]| {
+        let lines = format!("sorry_server = \"{}\"", sorry.address());
+        web(listen, &lines, pool).replace("500ms\"", "5s\", timeout = \"5s\"")
+    };
+    let director = start(&configuration(&pools[0]), &pools[0]);
     wait_for("the first answer", PATIENCE, || get(listen, "/").ok());
     let end = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..3)
@@ -104,7 +108,7 @@ fn a_pool_is_exchanged_as_a_whole_and_no_client_notices() {
     kept.get().unwrap();
 
     for round in 1..=12 {
-        director.reload(&web(listen, &lines, &pools[round % 2]));
+        director.reload(&configuration(&pools[round % 2]));
         kept.get().expect("a connection outlives its server's place in the pool");
         std::thread::sleep(Duration::from_millis(100));
     }
