@@ -1,6 +1,6 @@
 //! The event loop: everything that happens passes here, one thing at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use super::events::EventLog;
 use super::flood::Flood;
 use super::{RunError, notify};
 use crate::clock;
-use crate::config::{self, Director, Model};
+use crate::config::{self, DataplaneKind, Director, Model};
 use crate::control::{self, Request};
-use crate::dataplane::{Dataplane, Reconciler, Report, ServiceKey, Table, services};
+use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
 use crate::plan::Description;
 use crate::probes::{self, Probes};
 
@@ -41,7 +41,7 @@ pub(super) struct EventLoop {
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
     pub(super) runner: Option<Runner>,
-    pub(super) report: Report,
+    pub(super) reports: BTreeMap<DataplaneKind, Report>,
     pub(super) not_run: u64,
     probes: Probes,
     flood: Flood,
@@ -49,7 +49,7 @@ pub(super) struct EventLoop {
     desired: Table,
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
-    reconciler: Reconciler,
+    dataplanes: Dataplanes,
     queues: Queues,
     stopping: Option<Instant>,
 }
@@ -57,7 +57,7 @@ pub(super) struct EventLoop {
 struct Queues {
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<(DataplaneKind, Report)>,
     loads: mpsc::Receiver<Result<Model, String>>,
     load: Loader,
     hangup: Signal,
@@ -75,7 +75,7 @@ struct Loader {
 enum Turn {
     Observations(Vec<Observation>),
     Request(Request),
-    Report(Report),
+    Report(DataplaneKind, Report),
     Hangup,
     Loaded(Result<Model, String>),
     Terminate(&'static str),
@@ -88,7 +88,7 @@ impl EventLoop {
     pub(super) fn start(
         file: PathBuf,
         model: Model,
-        dataplane: Box<dyn Dataplane>,
+        dataplanes: Vec<(DataplaneKind, Box<dyn Dataplane>)>,
         socket: UnixListener,
     ) -> Result<Self, RunError> {
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
@@ -99,8 +99,8 @@ impl EventLoop {
             max_concurrent: model.director.max_concurrent_checks as usize,
             seed: seed(&model.director.id),
         };
-        let reconciler = Reconciler::start(dataplane, model.director.resync_interval, report)?;
-        let server = control::serve(socket, request, reconciler.counter_source());
+        let dataplanes = Dataplanes::start(dataplanes, model.director.resync_interval, &report)?;
+        let server = control::serve(socket, request, dataplanes.counter_sources());
         tokio::spawn(async move {
             if let Err(error) = server.await {
                 error!(%error, "the control socket cannot be served; the director goes on without it");
@@ -116,14 +116,14 @@ impl EventLoop {
             last_error: None,
             engine: Engine::new(),
             runner: Some(Runner::start(settings, observations)),
-            report: Report::default(),
+            reports: BTreeMap::new(),
             not_run: 0,
             probes: Probes::default(),
             flood: Flood::default(),
             log: EventLog::new(now),
             desired: Table::new(),
             changed: BTreeSet::new(),
-            reconciler,
+            dataplanes,
             queues: Queues {
                 observations: observed,
                 requests,
@@ -170,7 +170,7 @@ impl EventLoop {
             match turn {
                 Turn::Observations(batch) => self.observe(now, batch),
                 Turn::Request(request) => self.answer(now, request),
-                Turn::Report(report) => self.take_report(report),
+                Turn::Report(kind, report) => self.take_report(kind, report),
                 Turn::Hangup => self.load(),
                 Turn::Loaded(result) => self.loaded(now, result),
                 Turn::Terminate(signal) => {
@@ -240,19 +240,22 @@ impl EventLoop {
         }
     }
 
-    fn take_report(&mut self, report: Report) {
+    fn take_report(&mut self, kind: DataplaneKind, report: Report) {
+        let before = self.reports.remove(&kind).unwrap_or_default();
         for (service, error) in &report.errors {
-            if self.report.errors.get(service) != Some(error) {
-                error!(listen = %service, %error, "the dataplane does not serve this address; trying again");
+            if before.errors.get(service) != Some(error) {
+                error!(listen = %service, %error, "the dataplane does not serve this as it should; trying again");
             }
         }
-        for service in self.report.errors.keys().filter(|service| !report.errors.contains_key(*service)) {
-            info!(listen = %service, "the dataplane serves this address");
+        for service in before.errors.keys().filter(|service| !report.errors.contains_key(*service)) {
+            info!(listen = %service, "the dataplane serves this as it should");
         }
-        if let Some(error) = &report.unreadable {
-            error!(%error, "the dataplane cannot be read; trying again");
+        match &report.unreadable {
+            Some(error) => error!(dataplane = %kind, %error, "the dataplane cannot be read; trying again"),
+            None if before.unreadable.is_some() => info!(dataplane = %kind, "the dataplane can be read"),
+            None => {}
         }
-        self.report = report;
+        self.reports.insert(kind, report);
     }
 
     fn load(&mut self) {
@@ -311,7 +314,7 @@ impl EventLoop {
             }
         }
         self.changed.clear();
-        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+        self.dataplanes.set_desired(&self.desired);
     }
 
     fn take(&mut self, now: Instant, effects: Effects) {
@@ -329,7 +332,7 @@ impl EventLoop {
             let (Ok(at), Some(desired)) = (found, self.engine.desired(&name)) else { continue };
             self.desired.extend(services(&self.model.virtual_servers[at], &desired));
         }
-        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+        self.dataplanes.set_desired(&self.desired);
     }
 
     async fn stop(&mut self, now: Instant, signal: &'static str) {
@@ -338,16 +341,16 @@ impl EventLoop {
         notify::stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
         self.runner = None;
-        self.reconciler.stop_accepting().await;
+        self.dataplanes.stop_accepting().await;
     }
 
     /// True when a stopping director has nothing left to wait for.
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
-        if !self.reconciler.is_running() {
-            return Err(RunError::Lost("the dataplane's thread"));
+        if !self.dataplanes.are_running() {
+            return Err(RunError::Lost("a dataplane's thread"));
         }
         let Some(deadline) = self.stopping else { return Ok(false) };
-        let active = self.reconciler.active().await.unwrap_or(0);
+        let active = self.dataplanes.active().await;
         if active > 0 && now < deadline {
             return Ok(false);
         }
@@ -359,8 +362,8 @@ impl EventLoop {
         self.stopping.is_some()
     }
 
-    pub(super) fn listen_error(&self, key: ServiceKey) -> Option<String> {
-        self.report.errors.get(&key).map(ToString::to_string)
+    pub(super) fn listen_error(&self, key: &ServiceKey) -> Option<String> {
+        self.reports.values().find_map(|report| report.errors.get(key)).map(ToString::to_string)
     }
 
     fn summary(&self) -> String {
@@ -376,7 +379,7 @@ impl Queues {
             _ = self.hangup.recv() => Turn::Hangup,
             Some(result) = self.loads.recv() => Turn::Loaded(result),
             Some(request) = self.requests.recv() => Turn::Request(request),
-            Some(report) = self.reports.recv() => Turn::Report(report),
+            Some((kind, report)) = self.reports.recv() => Turn::Report(kind, report),
             Some(batch) = self.observations.recv() => Turn::Observations(batch),
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,

@@ -14,6 +14,7 @@ mod build;
 mod plan;
 mod proxy;
 mod reconcile;
+mod set;
 mod table;
 
 use std::collections::BTreeMap;
@@ -24,12 +25,14 @@ pub use build::services;
 pub use plan::{Change, plan};
 pub use proxy::ProxyDataplane;
 pub use reconcile::{CounterSource, Reconciler, Report};
+pub use set::{CounterSources, Dataplanes};
 pub use table::{Attributes, Destination, Service, ServiceKey, Table};
 
 /// Something that carries traffic as a [`Table`] says.
 pub trait Dataplane: Send {
-    /// What is.
-    fn observe(&mut self) -> Result<Table, Error>;
+    /// What is, of the services that are ours: those in `desired` and those that were applied here before. What a
+    /// dataplane cannot tell (a name, a reason) is taken from `desired`.
+    fn observe(&mut self, desired: &Table) -> Result<Table, Error>;
 
     /// Makes the changes in order; one result each. A change that is already made is no error.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::config::DataplaneKind;
 
 use super::{Change, Counters, Dataplane, Error, ServiceKey, Table, plan};
 
@@ -50,15 +51,16 @@ impl Reconciler {
     /// Starts the thread. Reports arrive when the set of errors changes; a report that the receiver has no room
     /// for is made again a round later.
     pub fn start(
+        kind: DataplaneKind,
         dataplane: Box<dyn Dataplane>,
         resync: Duration,
-        reports: mpsc::Sender<Report>,
+        reports: mpsc::Sender<(DataplaneKind, Report)>,
     ) -> std::io::Result<Self> {
         let desired = Arc::new(Mutex::new(None));
         let (requests, queue) = sync_channel(QUEUE);
         let round =
-            Round { dataplane, resync, reports, desired: Arc::clone(&desired), reported: Report::default() };
-        let thread = std::thread::Builder::new().name("dataplane".into()).spawn(move || round.run(&queue))?;
+            Round { kind, dataplane, resync, reports, desired: Arc::clone(&desired), reported: Report::default() };
+        let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { desired, requests, thread: Some(thread) })
     }
 
@@ -128,9 +130,10 @@ async fn send(requests: &SyncSender<Request>, mut request: Request) {
 }
 
 struct Round {
+    kind: DataplaneKind,
     dataplane: Box<dyn Dataplane>,
     resync: Duration,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<(DataplaneKind, Report)>,
     desired: Arc<Mutex<Option<Arc<Table>>>>,
     reported: Report,
 }
@@ -175,12 +178,12 @@ impl Round {
         let desired = self.desired.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(desired) = desired else { return true };
         let mut report = Report::default();
-        match self.dataplane.observe() {
+        match self.dataplane.observe(&desired) {
             Ok(observed) => report.errors = self.apply(&plan(&desired, &observed)),
             Err(error) => report.unreadable = Some(error),
         }
         let clean = report.errors.is_empty() && report.unreadable.is_none();
-        if report != self.reported && self.reports.try_send(report.clone()).is_ok() {
+        if report != self.reported && self.reports.try_send((self.kind, report.clone())).is_ok() {
             self.reported = report;
         }
         clean
