@@ -4,13 +4,21 @@
 //! the description of what runs, the command line makes that of a file.
 
 use std::collections::BTreeMap;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use tidegate_checkers::{Body, Spec};
+use tidegate_checkers::{Body, HttpSpec, HttpVersion, Spec};
+use tidegate_engine::Initially;
 
-use crate::config::{Check, Model, VirtualServer};
+use crate::config::{Check, Director, Model, Persistence, VirtualServer};
+
+/// The keys of `[director]` that a reload applies; the others are fixed at the start.
+const RELOADED: [&str; 2] = ["id", "shutdown_grace"];
+
+const DIRECTOR: &str = "director";
 
 /// A configuration as sections of named values.
 ///
@@ -45,7 +53,13 @@ impl std::fmt::Display for Difference {
         match self {
             Self::Added(section) => write!(f, "+ {section}"),
             Self::Removed(section) => write!(f, "- {section}"),
-            Self::Changed { section, name, old, new } => write!(f, "~ {section}: {name} {old} -> {new}"),
+            Self::Changed { section, name, old, new } => {
+                write!(f, "~ {section}: {name} {old} -> {new}")?;
+                if section == DIRECTOR && !RELOADED.contains(&name.as_str()) {
+                    f.write_str(" (not before the director is started anew)")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -54,21 +68,7 @@ impl Description {
     /// Describes a configuration.
     pub fn of(model: &Model) -> Self {
         let mut description = Self::default();
-        let director = &model.director;
-        description.add(
-            "director".into(),
-            [
-                ("id", text(&director.id)),
-                ("control_socket", text(&director.control_socket)),
-                ("control_group", text(&director.control_group)),
-                ("shutdown_grace", text(&director.shutdown_grace)),
-                ("resync_interval", text(&director.resync_interval)),
-                ("proxy_threads", text(&director.proxy_threads)),
-                ("max_concurrent_checks", text(&director.max_concurrent_checks)),
-                ("log.format", director.log.format.to_string()),
-                ("log.level", director.log.level.to_string()),
-            ],
-        );
+        description.add(DIRECTOR.into(), director(&model.director));
         for virtual_server in &model.virtual_servers {
             description.add_virtual_server(virtual_server);
         }
@@ -81,55 +81,51 @@ impl Description {
             self.add_check(format!("{section}, check {}", check.name), check);
         }
         for server in &it.real_servers {
-            let values =
-                [("weight", text(&server.weight)), ("max_connections", text(&server.max_connections))];
+            let values = [
+                ("weight", server.weight.to_string()),
+                ("max_connections", server.max_connections.to_string()),
+            ];
             self.add(format!("{section}, real server {}", server.address), values);
         }
         self.add(
             section,
             [
-                ("listen", text(&it.listen)),
+                ("listen", list(&it.listen)),
                 ("protocol", it.protocol.to_string()),
                 ("dataplane", it.dataplane.to_string()),
                 ("scheduler", it.scheduler.to_string()),
                 ("scheduler_flags", it.scheduler_flags.to_string()),
-                ("persistence", text(&it.persistence)),
-                ("quorum", text(&it.quorum)),
-                ("hysteresis", text(&it.hysteresis)),
-                ("sorry_server", text(&it.sorry_server)),
-                ("slow_start", text(&it.slow_start)),
+                ("persistence", or_none(it.persistence.as_ref().map(persistence))),
+                ("quorum", it.quorum.to_string()),
+                ("hysteresis", it.hysteresis.to_string()),
+                ("sorry_server", or_none(it.sorry_server)),
+                ("slow_start", duration(it.slow_start)),
                 ("on_down", it.on_down.to_string()),
-                ("connect_timeout", text(&it.connect_timeout)),
-                ("idle_timeout", text(&it.idle_timeout)),
-                (
-                    "proxy_protocol",
-                    it.proxy_protocol.map_or_else(|| "none".to_owned(), |version| version.to_string()),
-                ),
+                ("connect_timeout", duration(it.connect_timeout)),
+                ("idle_timeout", duration(it.idle_timeout)),
+                ("proxy_protocol", or_none(it.proxy_protocol)),
             ],
         );
     }
 
     fn add_check(&mut self, section: String, check: &Check) {
         let mut question = question(&check.spec);
-        question.extend(
-            [
-                ("port", text(&check.port)),
-                ("connect_to", text(&check.connect_to)),
-                ("bind", text(&check.bind)),
-                ("fwmark", text(&check.fwmark)),
-                ("interval", text(&check.interval)),
-                ("timeout", text(&check.timeout)),
-                ("rise", text(&check.rise)),
-                ("fall", text(&check.fall)),
-                ("initially", text(&check.initially)),
-                ("only_admission", text(&check.only_admission)),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        self.0.insert(section, question);
+        question.extend([
+            ("port", or_none(check.port)),
+            ("connect_to", or_none(check.connect_to)),
+            ("bind", or_none(check.bind)),
+            ("fwmark", or_none(check.fwmark)),
+            ("interval", duration(check.interval)),
+            ("timeout", duration(check.timeout)),
+            ("rise", check.rise.to_string()),
+            ("fall", check.fall.to_string()),
+            ("initially", initially(check.initially).to_owned()),
+            ("only_admission", check.only_admission.to_string()),
+        ]);
+        self.add(section, question);
     }
 
-    fn add<const N: usize>(&mut self, section: String, values: [(&str, String); N]) {
+    fn add(&mut self, section: String, values: impl IntoIterator<Item = (&'static str, String)>) {
         self.0.insert(section, values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
     }
 
@@ -168,44 +164,104 @@ fn changed_values<'a>(
     })
 }
 
-fn question(spec: &Spec) -> BTreeMap<String, String> {
-    let values = match spec {
-        Spec::Tcp => vec![("type", "tcp".to_owned())],
-        Spec::Http(http) => {
-            let tls = http.tls.clone().unwrap_or_default();
-            let body = match &http.body {
-                None => "none".to_owned(),
-                Some(Body::Matches(regex)) => text(&regex.as_str()),
-                Some(Body::Sha256(digest)) => digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-            };
-            let status: Vec<_> = http.status.iter().map(ToString::to_string).collect();
-            vec![
-                ("type", if http.tls.is_some() { "https" } else { "http" }.to_owned()),
-                ("version", text(&http.version)),
-                ("method", text(&http.method)),
-                ("path", text(&http.path)),
-                ("host", text(&http.host)),
-                ("headers", text(&http.headers)),
-                ("status", status.join(",")),
-                ("body", body),
-                ("max_body", text(&http.max_body)),
-                ("sni", text(&tls.sni)),
-                ("ca_file", text(&tls.ca_file)),
-                ("insecure", text(&tls.insecure)),
-                ("client_certificate", text(&tls.client_certificate)),
-            ]
-        }
-    };
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// Lets what is fixed at the start stay as it runs. Returns the keys for which the new configuration has another
+/// value.
+pub(crate) fn keep_fixed(running: &Director, new: &mut Director) -> Vec<&'static str> {
+    let kept = Director { id: new.id.clone(), shutdown_grace: new.shutdown_grace, ..running.clone() };
+    let wanted = std::mem::replace(new, kept);
+    let pairs = director(new).into_iter().zip(director(&wanted));
+    pairs.filter(|(kept, wanted)| kept != wanted).map(|((key, _), _)| key).collect()
 }
 
-// The debug form of the model's plain values is what people write, but for case and `Some`.
-fn text(value: &impl Debug) -> String {
-    let mut text = String::new();
-    let _infallible = write!(text, "{value:?}");
-    match text.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) {
-        Some(inner) => inner.to_owned(),
-        None if text == "None" => "none".to_owned(),
-        None => text,
+fn director(it: &Director) -> [(&'static str, String); 9] {
+    [
+        ("id", quoted(&it.id)),
+        ("control_socket", file(&it.control_socket)),
+        ("control_group", or_none(it.control_group.as_deref().map(quoted))),
+        ("shutdown_grace", duration(it.shutdown_grace)),
+        ("resync_interval", duration(it.resync_interval)),
+        ("proxy_threads", or_none(it.proxy_threads)),
+        ("max_concurrent_checks", it.max_concurrent_checks.to_string()),
+        ("log.format", it.log.format.to_string()),
+        ("log.level", it.log.level.to_string()),
+    ]
+}
+
+fn question(spec: &Spec) -> Vec<(&'static str, String)> {
+    match spec {
+        Spec::Tcp => vec![("type", "tcp".to_owned())],
+        Spec::Http(http) => http_question(http),
     }
 }
+
+fn http_question(http: &HttpSpec) -> Vec<(&'static str, String)> {
+    let tls = http.tls.clone().unwrap_or_default();
+    let (certificate, key) = tls.client_certificate.unzip();
+    let (body, digest) = match &http.body {
+        None => (None, None),
+        Some(Body::Matches(regex)) => (Some(quoted(regex.as_str())), None),
+        Some(Body::Sha256(digest)) => (None, Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())),
+    };
+    let version = match http.version {
+        HttpVersion::Http10 => "1.0",
+        HttpVersion::Http11 => "1.1",
+        HttpVersion::Http2 => "2",
+    };
+    let headers: Vec<_> =
+        http.headers.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+    vec![
+        ("type", if http.tls.is_some() { "https" } else { "http" }.to_owned()),
+        ("version", version.to_owned()),
+        ("method", http.method.clone()),
+        ("path", http.path.clone()),
+        ("host", or_none(http.host.as_ref())),
+        ("headers", list(&headers)),
+        ("status", list(&http.status)),
+        ("body", or_none(body)),
+        ("body_sha256", or_none::<String>(digest)),
+        ("max_body", http.max_body.to_string()),
+        ("sni", or_none(tls.sni)),
+        ("ca_file", or_none(tls.ca_file.as_deref().map(file))),
+        ("insecure", tls.insecure.to_string()),
+        ("client_certificate", or_none(certificate.as_deref().map(file))),
+        ("client_key", or_none(key.as_deref().map(file))),
+    ]
+}
+
+fn persistence(it: &Persistence) -> String {
+    let Persistence { timeout, prefix_v4, prefix_v6 } = it;
+    let timeout = duration(*timeout);
+    format!("{{ timeout = {timeout}, prefix_v4 = {prefix_v4}, prefix_v6 = {prefix_v6} }}")
+}
+
+fn initially(it: Initially) -> &'static str {
+    match it {
+        Initially::Up => "up",
+        Initially::Down => "down",
+    }
+}
+
+fn or_none<T: Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+fn list<T: Display>(values: &[T]) -> String {
+    let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
+}
+
+fn duration(value: Duration) -> String {
+    if value.is_zero() { "0s".to_owned() } else { format!("{value:?}") }
+}
+
+fn file(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+/// Free text, so that one sees where it begins and ends.
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+#[cfg(test)]
+mod tests;

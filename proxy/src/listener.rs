@@ -58,7 +58,7 @@ fn shared(key: ServiceKey) -> Result<OwnedFd, ListenError> {
     bind(&socket, &key.listen)?;
     if key.protocol == Protocol::Tcp {
         // Accepted sockets inherit it.
-        sockopt::set_tcp_nodelay(&socket, true)?;
+        set_carrying(&socket)?;
         listen(&socket, BACKLOG)?;
     } else if key.listen.ip().is_unspecified() {
         datagram::tell_asked(&socket, key.listen)?;
@@ -81,6 +81,13 @@ fn socket(key: ServiceKey) -> Result<OwnedFd, ListenError> {
         sockopt::set_socket_reuseaddr(&socket, true)?;
     }
     Ok(socket)
+}
+
+/// What a socket that carries a connection needs: nothing waits to be sent with more, and urgent bytes stay
+/// in their place among the others (RFC 6093 §5) instead of being lost.
+pub(crate) fn set_carrying(socket: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_oobinline(socket, true)
 }
 
 /// A socket that never blocks, of the family that `address` needs.

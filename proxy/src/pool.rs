@@ -10,6 +10,9 @@ use crate::scheduler::{Candidates, Cursor, Plan};
 use crate::slots::{Reservation, ServiceCells, Slot, Slots};
 use crate::{Persistence, Service};
 
+/// Destinations tried for one connection or datagram, so that a large dead pool costs no more than a moment.
+const ATTEMPTS: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) service: Arc<Service>,
@@ -43,7 +46,7 @@ impl Pool {
     }
 
     /// Chooses a destination for a connection of `client` and takes a place there. `tried` have failed this
-    /// connection already.
+    /// connection already; nobody is left when they are too many.
     pub(crate) fn choose(
         &self,
         cursor: &mut Cursor,
@@ -51,6 +54,9 @@ impl Pool {
         tried: &[SocketAddr],
         now: Millis,
     ) -> Option<Reservation> {
+        if tried.len() >= ATTEMPTS {
+            return None;
+        }
         let view = View { pool: self, tried };
         let Some((settings, templates)) = self.service.persistence.zip(self.templates.as_deref()) else {
             return self.schedule(cursor, client, &view);
@@ -70,7 +76,7 @@ impl Pool {
     pub(crate) fn has_other(&self, tried: &[SocketAddr], current: SocketAddr) -> bool {
         let view = View { pool: self, tried };
         let other = |index: usize| self.service.destinations[index].address != current && view.usable(index);
-        !self.plan.is_strict() && (0..view.count()).any(other)
+        tried.len() + 1 < ATTEMPTS && !self.plan.is_strict() && (0..view.count()).any(other)
     }
 
     fn schedule(&self, cursor: &mut Cursor, client: SocketAddr, view: &View<'_>) -> Option<Reservation> {

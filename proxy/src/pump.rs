@@ -26,7 +26,8 @@ pub(crate) struct Half {
     pub(crate) readable: bool,
     /// The sink may take something.
     pub(crate) writable: bool,
-    /// The source has said that its end or an error lies behind what it has.
+    /// The source has said that its end, an error or urgent data lies in or behind what it has, so that a
+    /// short read is no sign that it is empty.
     pub(crate) ending: bool,
     /// The source's end has been read.
     ended: bool,
@@ -101,9 +102,15 @@ impl Half {
             return Ok(false);
         }
         if let Some(pipe) = &mut self.pipe {
-            let filled = pipe.fill(source);
-            self.note_read(filled)?;
-            return Ok(true);
+            match pipe.fill(source) {
+                // splice does not go past urgent data, and calls it the end if that lies behind. recv knows.
+                Ok(0) => self.abandon(pipes),
+                Err(Errno::AGAIN) if self.ending => self.abandon(pipes),
+                filled => {
+                    self.note_read(filled)?;
+                    return Ok(true);
+                }
+            }
         }
         let received = recv(source, &mut *buffer, RecvFlags::empty()).map(|(_, received)| received);
         let received = self.note_read(received)?;
@@ -111,8 +118,8 @@ impl Half {
         if received == buffer.len() {
             self.pipe = pipes.borrow().map(Box::new);
         } else if !self.ending {
-            // A short read has emptied the socket, and what comes after it is a new edge. Only an end that
-            // was announced before needs one more read.
+            // A short read has emptied the socket, and what comes after it is a new edge. Only what was
+            // announced before needs one more read.
             self.readable = false;
         }
         Ok(true)

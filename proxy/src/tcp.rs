@@ -13,7 +13,7 @@ use slab::Slab;
 use crate::clock::{Millis, millis};
 use crate::connection::{Attempt, Connection, Flow, Phase, Upstream};
 use crate::core::{Core, is_exhausted, is_ours};
-use crate::listener::new_socket;
+use crate::listener::{new_socket, set_carrying};
 use crate::proxy_protocol;
 use crate::pump::Half;
 use crate::services::Services;
@@ -23,8 +23,6 @@ use crate::{Protocol, Service};
 
 /// Connections accepted from one listener before the others have their turn.
 pub(crate) const ACCEPTS: usize = 64;
-/// Destinations tried for one connection, so that a large dead pool costs no client more than a moment.
-const ATTEMPTS: usize = 32;
 /// Connections for which room is made at the start; beyond it the storage grows as needed.
 const CAPACITY: usize = 16 * 1024;
 
@@ -110,7 +108,7 @@ impl Tcp {
         let Phase::Connecting(attempt) = &mut connection.phase else { return };
         let Some(entry) = services.get(connection.service) else { return };
         let cells = entry.pool.cells.of(core.thread);
-        while core.now < attempt.deadline && attempt.tried.len() < ATTEMPTS {
+        while core.now < attempt.deadline {
             let Some(place) = entry.pool.choose(&mut entry.cursor, attempt.peer, &attempt.tried, core.now)
             else {
                 break;
@@ -188,7 +186,7 @@ impl Tcp {
                     // Nobody would read the error.
                     return self.end(core, services, index, End::Reset);
                 }
-                let ending = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+                let ending = flags.intersects(ENDING);
                 reading.ending |= ending;
                 reading.readable |= ending || flags.contains(EventFlags::IN);
                 writing.writable |= flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR);
@@ -206,7 +204,7 @@ impl Tcp {
         let first = first_bytes(&entry.pool.service, &connection.client, attempt.peer);
         // A client mostly speaks first, and by now it has.
         let up = Half::new(first, true, false);
-        let down = Half::new(Vec::new(), flags.contains(EventFlags::IN), flags.contains(EventFlags::RDHUP));
+        let down = Half::new(Vec::new(), flags.contains(EventFlags::IN), flags.intersects(ENDING));
         connection.phase = Phase::Established(Flow { upstream, up, down, last: core.now, queued: false });
         self.timers.set(index, core.now.saturating_add(millis(entry.pool.service.idle_timeout)));
         let token = Token::Client(index, connection.serial);
@@ -330,12 +328,18 @@ impl Tcp {
     }
 }
 
-const BOTH_WAYS: EventFlags =
-    EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
+const BOTH_WAYS: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::PRI)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
+/// An end, an error, or urgent data, at which a read stops although there is more.
+const ENDING: EventFlags =
+    EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR).union(EventFlags::PRI);
 
 fn dial(core: &Core, address: SocketAddr, token: Token) -> Result<OwnedFd, Errno> {
     let socket = new_socket(address, Protocol::Tcp)?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
+    set_carrying(&socket)?;
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error),

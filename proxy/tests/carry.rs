@@ -226,6 +226,44 @@ fn a_reset_after_a_half_close_ends_the_connection() {
     });
 }
 
+/// A read stops before an urgent byte, and splice for ever; neither is the end of what there is.
+#[test]
+fn urgent_bytes_and_those_after_them_pass_in_their_place() {
+    within(60, || {
+        let server = Server::echo();
+        let listen = v4(free_port());
+        let mut proxy = start(1);
+        serve(&mut proxy, listen, server.address);
+        let urgent = |stream: &TcpStream, bytes: &[u8]| {
+            assert_eq!(rustix::net::send(stream, bytes, rustix::net::SendFlags::OOB), Ok(bytes.len()));
+        };
+        let mut client = connect(listen);
+        for _ in 0..20 {
+            client.write_all(b"abc").unwrap();
+            urgent(&client, b"!");
+            client.write_all(b"def").unwrap();
+            let mut back = [0; 7];
+            client.read_exact(&mut back).unwrap();
+            assert_eq!(&back, b"abc!def");
+        }
+        // In the middle of bulk, and with the end behind it.
+        let bulk = vec![b'x'; 300_000];
+        let mut reader = client.try_clone().unwrap();
+        let back = thread::spawn(move || {
+            let mut back = Vec::new();
+            reader.read_to_end(&mut back).map(|_| back)
+        });
+        for _ in 0..5 {
+            client.write_all(&bulk).unwrap();
+            urgent(&client, b"!");
+        }
+        client.write_all(b"end").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let expected = [&bulk[..], b"!"].concat().repeat(5);
+        assert!(back.join().unwrap().unwrap() == [&expected[..], b"end"].concat());
+    });
+}
+
 #[test]
 fn a_silent_connection_is_reset_after_its_idle_timeout_and_a_talking_one_is_not() {
     within(60, || {

@@ -212,3 +212,29 @@ fn caps_drain_and_on_down_hold_for_sessions_too() {
         assert_eq!(proxy.limits().open, 0);
     });
 }
+
+/// An address that cannot be connected to without a scope fails at once: the network is down.
+#[test]
+fn a_datagram_tries_only_so_many_unreachable_servers() {
+    within(60, || {
+        let unreachable: Vec<_> =
+            (1..=200).map(|number| to(format!("[fe80::{number}]:9").parse().unwrap(), 1)).collect();
+        let keys = [udp(v4(free_port())), tcp(v4(free_port()))];
+        let mut proxy = start(1);
+        for key in keys {
+            publish(&mut proxy, [service(key, &unreachable)]);
+            let failures = |proxy: &Proxy| {
+                let counters = proxy.counters();
+                counters.destinations.iter().map(|(_, one)| one.connect_failures).sum::<u64>()
+            };
+            let before = failures(&proxy);
+            match key.protocol {
+                Protocol::Udp => assert_eq!(client(key.listen).send(b"x").unwrap(), 1),
+                Protocol::Tcp => assert!(is_turned_away(key.listen)),
+            }
+            eventually("turned away", || counted(&proxy, key).no_destination == 1);
+            assert_eq!(failures(&proxy) - before, 32);
+            eventually("closed", || proxy.limits().open == 0);
+        }
+    });
+}

@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
-use crate::config;
+use crate::config::{self, Mistakes};
 use crate::control::status::Status;
 use crate::control::{AddressedServer, Client, WeightChange};
 use crate::daemon::{self, RunError};
@@ -116,10 +116,7 @@ pub fn main() -> ExitCode {
         Command::Status { names, json, socket } => ask(status(&socket.client(), &names, json)),
         Command::Plan { file, socket } => match config::load(&file) {
             Ok(model) => ask(plan(&socket.client(), &Description::of(&model))),
-            Err(mistakes) => {
-                eprintln!("{mistakes}");
-                return ExitCode::from(EXIT_MISTAKE);
-            }
+            Err(mistakes) => return mistaken(&mistakes),
         },
         Command::Drain { server, socket } => ask(command(&socket.client(), "/v1/drain", &server.addressed())),
         Command::Enable { server, socket } => {
@@ -133,7 +130,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tidegate: {error:#}");
+            complain(&format!("tidegate: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -142,12 +139,11 @@ pub fn main() -> ExitCode {
 fn run(file: &Path) -> ExitCode {
     match daemon::run(file) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(RunError::Configuration(mistakes)) => {
-            eprintln!("{mistakes}");
-            ExitCode::from(EXIT_MISTAKE)
-        }
+        Err(RunError::Configuration(mistakes)) => mistaken(&mistakes),
+        // It is in the log, whose reader may have stopped reading: nothing may wait for it.
+        Err(RunError::Lost(_)) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("tidegate: {:#}", anyhow::Error::from(error));
+            complain(&format!("tidegate: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }
@@ -158,17 +154,25 @@ fn check(file: &Path) -> ExitCode {
         Ok(model) => {
             let real_servers: usize = model.virtual_servers.iter().map(|it| it.real_servers.len()).sum();
             let virtual_servers = model.virtual_servers.len();
-            println!(
-                "{}: right, {virtual_servers} virtual servers, {real_servers} real servers",
+            // The exit status says it as well.
+            let _nobody_reads = write(&format!(
+                "{}: right, {virtual_servers} virtual servers, {real_servers} real servers\n",
                 file.display()
-            );
+            ));
             ExitCode::SUCCESS
         }
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            ExitCode::from(EXIT_MISTAKE)
-        }
+        Err(mistakes) => mistaken(&mistakes),
     }
+}
+
+fn mistaken(mistakes: &Mistakes) -> ExitCode {
+    complain(&mistakes.to_string());
+    ExitCode::from(EXIT_MISTAKE)
+}
+
+/// To standard error, if anybody reads it; the exit status must be right in any case.
+fn complain(text: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Socket {

@@ -193,6 +193,9 @@ fn row(it: &RealServer) -> [String; 9] {
 /// The reason and, of each check, the last outcome.
 fn why(it: &RealServer) -> String {
     let mut parts = vec![it.reason.clone()];
+    if it.drained && it.state != "drained" {
+        parts.push("drained by an operator".to_owned());
+    }
     if it.operator_weight.is_some() {
         parts.push(format!("* weight set by an operator, configured {}", it.configured_weight));
     }

@@ -26,7 +26,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody is there.
-    #[error("no director answers on {}: {source} (is it running, and is the socket the right one?)", socket.display())]
+    #[error("no director answers on {} (is it running, and is the socket the right one?)", socket.display())]
     Connect {
         /// The socket.
         socket: PathBuf,

@@ -12,7 +12,7 @@ pub mod status;
 pub use client::{Client, ClientError};
 pub use routes::{AddressedServer, Failure, WeightChange};
 pub use server::serve;
-pub use socket::{SocketError, bind};
+pub use socket::{SocketError, SocketFile, bind};
 
 use tokio::sync::oneshot;
 

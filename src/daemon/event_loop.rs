@@ -17,10 +17,10 @@ use super::events::EventLog;
 use super::flood::Flood;
 use super::{RunError, notify};
 use crate::clock;
-use crate::config::{self, DataplaneKind, Director, Model};
+use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
-use crate::plan::Description;
+use crate::plan::{Description, keep_fixed};
 use crate::probes::{self, Probes};
 
 // A full queue makes its sender wait, not the loop. An element of the first is a batch.
@@ -30,6 +30,8 @@ const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(100);
+// How long a stopping director waits for the dataplane's number of connections, at a time.
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// The director's state and the ends of its queues.
 pub(super) struct EventLoop {
@@ -178,7 +180,7 @@ impl EventLoop {
                         info!(signal, "told to stop again: the director stops now");
                         return Ok(());
                     }
-                    self.stop(now, signal).await;
+                    self.stop(now, signal);
                 }
                 Turn::Deadline => {
                     ticked = now;
@@ -247,19 +249,25 @@ impl EventLoop {
                 error!(listen = %service, %error, "the dataplane does not serve this as it should; trying again");
             }
         }
-        for service in before.errors.keys().filter(|service| !report.errors.contains_key(*service)) {
+        let served = |service: &&ServiceKey| {
+            !report.errors.contains_key(*service) && self.desired.contains_key(*service)
+        };
+        for service in before.errors.keys().filter(served) {
             info!(listen = %service, "the dataplane serves this as it should");
         }
         match &report.unreadable {
-            Some(error) => error!(dataplane = %kind, %error, "the dataplane cannot be read; trying again"),
-            None if before.unreadable.is_some() => info!(dataplane = %kind, "the dataplane can be read"),
-            None => {}
+            Some(error) if before.unreadable.as_ref() != Some(error) => {
+                error!(dataplane = %kind, %error, "the dataplane cannot be read; trying again");
+            }
+            None if before.unreadable.is_some() => info!(dataplane = %kind, "the dataplane can be read again"),
+            _ => {}
         }
         self.reports.insert(kind, report);
     }
 
     fn load(&mut self) {
         if self.stopping.is_some() {
+            warn!("told to reload while stopping: the configuration stays");
             return;
         }
         if !self.queues.load.request(&self.file) {
@@ -271,9 +279,15 @@ impl EventLoop {
 
     fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
         self.queues.load.running = false;
+        if self.stopping.is_some() {
+            // The service manager has been told of the stop; nothing may take that back.
+            return;
+        }
         match result {
-            Ok(model) => {
-                warn_of_restart(&self.model.director, &model.director);
+            Ok(mut model) => {
+                for key in keep_fixed(&self.model.director, &mut model.director) {
+                    warn!(key, "this key of [director] takes effect when the director is started anew");
+                }
                 self.apply(now, model);
                 self.last_error = None;
                 info!(generation = self.generation, file = %self.file.display(), "configuration reloaded");
@@ -335,23 +349,25 @@ impl EventLoop {
         self.dataplanes.set_desired(&self.desired);
     }
 
-    async fn stop(&mut self, now: Instant, signal: &'static str) {
+    fn stop(&mut self, now: Instant, signal: &'static str) {
         let grace = self.model.director.shutdown_grace;
         info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
         notify::stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
         self.runner = None;
-        self.dataplanes.stop_accepting().await;
+        self.dataplanes.stop_accepting();
     }
 
     /// True when a stopping director has nothing left to wait for.
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
         if !self.dataplanes.are_running() {
-            return Err(RunError::Lost("a dataplane's thread"));
+            let lost = RunError::Lost("a thread of a dataplane");
+            error!("{lost}");
+            return Err(lost);
         }
         let Some(deadline) = self.stopping else { return Ok(false) };
-        let active = self.dataplanes.active().await;
-        if active > 0 && now < deadline {
+        let active = self.dataplanes.active(ANSWER).await;
+        if active != Some(0) && now < deadline {
             return Ok(false);
         }
         info!(connections_cut = active, "director has stopped");
@@ -367,7 +383,9 @@ impl EventLoop {
     }
 
     fn summary(&self) -> String {
-        format!("{} virtual servers, configuration {}", self.model.virtual_servers.len(), self.generation)
+        let not_reloaded = if self.last_error.is_some() { "; the last reload was not applied" } else { "" };
+        let virtual_servers = self.model.virtual_servers.len();
+        format!("{virtual_servers} virtual servers, configuration {}{not_reloaded}", self.generation)
     }
 }
 
@@ -431,19 +449,4 @@ fn done(effects: &Effects) -> String {
         })
         .collect();
     if said.is_empty() { "nothing to change".into() } else { said.into_iter().collect::<Vec<_>>().join(", ") }
-}
-
-/// What is fixed at the start is said, not silently kept.
-fn warn_of_restart(before: &Director, after: &Director) {
-    let fixed = [
-        ("control_socket", before.control_socket != after.control_socket),
-        ("control_group", before.control_group != after.control_group),
-        ("resync_interval", before.resync_interval != after.resync_interval),
-        ("proxy_threads", before.proxy_threads != after.proxy_threads),
-        ("max_concurrent_checks", before.max_concurrent_checks != after.max_concurrent_checks),
-        ("log", before.log != after.log),
-    ];
-    for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
-        warn!(key, "this key of [director] takes effect when the director is started anew");
-    }
 }

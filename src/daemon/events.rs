@@ -55,10 +55,10 @@ impl EventLog {
 fn line(event: &Event) {
     match event {
         Event::Health { virtual_server, real_server, healthy: true, check, reason } => {
-            info!(%virtual_server, %real_server, %check, reason, "real server is up and gets traffic");
+            info!(%virtual_server, %real_server, %check, reason, "real server is up");
         }
         Event::Health { virtual_server, real_server, healthy: false, check, reason } => {
-            warn!(%virtual_server, %real_server, %check, reason, "real server is down and gets no new traffic");
+            warn!(%virtual_server, %real_server, %check, reason, "real server is down: no new connections");
         }
         Event::Quorum { virtual_server, held, sum, quorum, hysteresis, sorry_server } => {
             let sorry_server = sorry_server.map(|it| it.to_string()).unwrap_or_default();

@@ -56,8 +56,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let file = absolute(file);
     let model = config::load(&file)?;
     let director = &model.director;
-    let socket_path = director.control_socket.clone();
-    let socket = control::bind(&socket_path, director.control_group.as_deref())?;
+    let (socket, _file) = control::bind(&director.control_socket, director.control_group.as_deref())?;
     let _log = logging::start(&director.log);
     let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
     let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
@@ -66,8 +65,6 @@ pub fn run(file: &Path) -> Result<(), RunError> {
         EventLoop::start(file, model, Box::new(ProxyDataplane::new(proxy)), socket)?.run().await
     });
     runtime.shutdown_background();
-    // Only the socket that is ours: a successor may have replaced it.
-    let _already_gone = std::fs::remove_file(&socket_path);
     result
 }
 

@@ -43,8 +43,11 @@ pub trait Dataplane: Send {
     /// Takes no new connections from now on; those that live go on.
     fn stop_accepting(&mut self);
 
-    /// Connections that live.
+    /// Connections that live: what a stop waits for.
     fn active(&mut self) -> u64;
+
+    /// False when a part of it has ended by an error of its own, so that only a new start makes it whole.
+    fn is_whole(&self) -> bool;
 }
 
 /// Why a dataplane is not as it should be.

@@ -73,6 +73,10 @@ impl Dataplane for ProxyDataplane {
     fn active(&mut self) -> u64 {
         self.proxy.active()
     }
+
+    fn is_whole(&self) -> bool {
+        self.proxy.healthy()
+    }
 }
 
 impl ProxyDataplane {

@@ -27,7 +27,7 @@ pub struct Report {
 
 /// The event loop's end of the thread.
 pub struct Reconciler {
-    desired: Arc<Mutex<Option<Arc<Table>>>>,
+    orders: Arc<Mutex<Orders>>,
     requests: SyncSender<Request>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,16 +36,29 @@ pub struct Reconciler {
 #[derive(Clone)]
 pub struct CounterSource(SyncSender<Request>);
 
+/// What the thread is to do, as levels: giving an order waits for nothing, and none can be lost in a full queue.
+#[derive(Default)]
+struct Orders {
+    desired: Option<Arc<Table>>,
+    /// The desired table is another one than in the last round.
+    changed: bool,
+    stop_accepting: bool,
+    end: bool,
+}
+
 enum Request {
-    Reconcile,
+    /// There are new orders.
+    Wake,
     Counters(oneshot::Sender<Counters>),
-    StopAccepting,
     Active(oneshot::Sender<u64>),
-    End,
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const QUEUE: usize = 64;
+// How often the thread looks whether all of the dataplane is still there.
+const LOOK: Duration = Duration::from_secs(1);
+// A dataplane that hangs does not keep the process from ending.
+const END: Duration = Duration::from_secs(5);
 
 impl Reconciler {
     /// Starts the thread. Reports arrive when the set of errors changes; a report that the receiver has no room
@@ -56,21 +69,17 @@ impl Reconciler {
         resync: Duration,
         reports: mpsc::Sender<(DataplaneKind, Report)>,
     ) -> std::io::Result<Self> {
-        let desired = Arc::new(Mutex::new(None));
+        let orders = Arc::<Mutex<Orders>>::default();
         let (requests, queue) = sync_channel(QUEUE);
         let round =
-            Round { kind, dataplane, resync, reports, desired: Arc::clone(&desired), reported: Report::default() };
+            Round { kind, dataplane, resync, reports, orders: Arc::clone(&orders), reported: Report::default() };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
-        Ok(Self { desired, requests, thread: Some(thread) })
+        Ok(Self { orders, requests, thread: Some(thread) })
     }
 
     /// From now on this is what should be.
     pub fn set_desired(&self, table: Arc<Table>) {
-        *self.desired.lock().unwrap_or_else(PoisonError::into_inner) = Some(table);
-        // A full queue is being worked on and so will come to the new table as well.
-        match self.requests.try_send(Request::Reconcile) {
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
-        }
+        self.order(|orders| (orders.desired, orders.changed) = (Some(table), true));
     }
 
     /// Another handle for counters only.
@@ -79,28 +88,37 @@ impl Reconciler {
     }
 
     /// Takes no new connections from now on.
-    pub async fn stop_accepting(&self) {
-        send(&self.requests, Request::StopAccepting).await;
+    pub fn stop_accepting(&self) {
+        self.order(|orders| orders.stop_accepting = true);
     }
 
-    /// Connections that live; none when the thread has ended.
-    pub async fn active(&self) -> Option<u64> {
-        let (reply, answer) = oneshot::channel();
-        send(&self.requests, Request::Active(reply)).await;
-        answer.await.ok()
+    /// Connections that live; none when the dataplane does not answer in time.
+    pub async fn active(&self, deadline: Duration) -> Option<u64> {
+        ask(&self.requests, deadline, Request::Active).await
     }
 
-    /// Is the thread still there? It ends only by a bug.
+    /// False when the thread, or a part of the dataplane, has ended, which is a bug.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn order(&self, give: impl FnOnce(&mut Orders)) {
+        give(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+        // After each request, whatever it is, the thread looks for orders; so a full queue wakes it as well.
+        let (Ok(()) | Err(_)) = self.requests.try_send(Request::Wake);
     }
 }
 
 impl Drop for Reconciler {
     fn drop(&mut self) {
         // Others may hold on to a sender, so the queue does not close by itself.
-        let _ended_already = self.requests.send(Request::End);
-        if let Some(thread) = self.thread.take() {
+        self.order(|orders| orders.end = true);
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = clock::now() + END;
+        while !thread.is_finished() && clock::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.is_finished() {
             let _panicked = thread.join();
         }
     }
@@ -109,13 +127,21 @@ impl Drop for Reconciler {
 impl CounterSource {
     /// The counters now; none when the dataplane does not answer in time.
     pub async fn read(&self, deadline: Duration) -> Option<Counters> {
-        let (reply, answer) = oneshot::channel();
-        let read = async {
-            send(&self.0, Request::Counters(reply)).await;
-            answer.await.ok()
-        };
-        tokio::time::timeout(deadline, read).await.ok().flatten()
+        ask(&self.0, deadline, Request::Counters).await
     }
+}
+
+async fn ask<T>(
+    requests: &SyncSender<Request>,
+    deadline: Duration,
+    request: impl FnOnce(oneshot::Sender<T>) -> Request,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        send(requests, request(reply)).await;
+        answer.await.ok()
+    };
+    tokio::time::timeout(deadline, asked).await.ok().flatten()
 }
 
 // The queue is short-lived when full: the thread works on it. Waiting must not block the caller's thread.
@@ -134,59 +160,69 @@ struct Round {
     dataplane: Box<dyn Dataplane>,
     resync: Duration,
     reports: mpsc::Sender<(DataplaneKind, Report)>,
-    desired: Arc<Mutex<Option<Arc<Table>>>>,
+    orders: Arc<Mutex<Orders>>,
     reported: Report,
 }
 
 impl Round {
+    /// Until it is told to end, or the dataplane has lost a part.
     fn run(mut self, queue: &Receiver<Request>) {
         let mut backoff = BACKOFF_FIRST;
         let mut due = clock::now() + self.resync;
         let mut accepting = true;
-        loop {
-            // Requests for counters must not put off the next comparison.
-            match queue.recv_timeout(due.saturating_duration_since(clock::now())) {
-                Ok(Request::Counters(reply)) => {
-                    let _asker_left = reply.send(self.dataplane.counters());
-                    continue;
-                }
-                Ok(Request::Active(reply)) => {
-                    let _asker_left = reply.send(self.dataplane.active());
-                    continue;
-                }
-                Ok(Request::StopAccepting) => {
-                    accepting = false;
-                    self.dataplane.stop_accepting();
-                    continue;
-                }
-                Ok(Request::Reconcile) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Request::End) | Err(RecvTimeoutError::Disconnected) => return,
+        while self.dataplane.is_whole() {
+            let wait = due.saturating_duration_since(clock::now()).min(LOOK);
+            match queue.recv_timeout(wait) {
+                // Whoever asked may have left.
+                Ok(Request::Counters(reply)) => drop(reply.send(self.dataplane.counters())),
+                Ok(Request::Active(reply)) => drop(reply.send(self.dataplane.active())),
+                Ok(Request::Wake) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            let mut wait = self.resync;
-            if accepting && self.reconcile() {
-                backoff = BACKOFF_FIRST;
-            } else if accepting {
-                wait = backoff.min(self.resync);
-                backoff = (backoff * 2).min(self.resync);
+            let (stop, changed, desired) = {
+                let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+                if orders.end {
+                    return;
+                }
+                let stop = std::mem::take(&mut orders.stop_accepting);
+                (stop, std::mem::take(&mut orders.changed), orders.desired.clone())
+            };
+            if stop {
+                accepting = false;
+                self.dataplane.stop_accepting();
             }
+            if !changed && clock::now() < due {
+                continue;
+            }
+            let done = match desired {
+                Some(desired) if accepting => self.reconcile(&desired),
+                _ => true,
+            };
+            let wait = if done { self.resync } else { backoff.min(self.resync) };
+            backoff = if done { BACKOFF_FIRST } else { (backoff * 2).min(self.resync) };
             due = clock::now() + wait;
         }
     }
 
-    /// One round; true when the dataplane is as desired.
-    fn reconcile(&mut self) -> bool {
-        let desired = self.desired.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(desired) = desired else { return true };
+    /// One round; true when the dataplane is as desired and the event loop knows.
+    fn reconcile(&mut self, desired: &Table) -> bool {
         let mut report = Report::default();
-        match self.dataplane.observe(&desired) {
-            Ok(observed) => report.errors = self.apply(&plan(&desired, &observed)),
-            Err(error) => report.unreadable = Some(error),
+        match self.dataplane.observe(desired) {
+            Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
+            // Nothing is known to have got better.
+            Err(error) => {
+                report = Report { unreadable: Some(error), errors: self.reported.errors.clone() };
+            }
         }
         let clean = report.errors.is_empty() && report.unreadable.is_none();
-        if report != self.reported && self.reports.try_send((self.kind, report.clone())).is_ok() {
+        if report == self.reported {
+            return clean;
+        }
+        let told = self.reports.try_send((self.kind, report.clone())).is_ok();
+        if told {
             self.reported = report;
         }
-        clean
+        clean && told
     }
 
     fn apply(&mut self, changes: &[Change]) -> BTreeMap<ServiceKey, Error> {

@@ -43,19 +43,17 @@ impl Dataplanes {
     }
 
     /// Takes no new connections from now on.
-    pub async fn stop_accepting(&self) {
-        for reconciler in self.0.values() {
-            reconciler.stop_accepting().await;
-        }
+    pub fn stop_accepting(&self) {
+        self.0.values().for_each(Reconciler::stop_accepting);
     }
 
-    /// Connections that live.
-    pub async fn active(&self) -> u64 {
+    /// Connections that live; none when a dataplane does not answer in time.
+    pub async fn active(&self, deadline: Duration) -> Option<u64> {
         let mut active = 0;
         for reconciler in self.0.values() {
-            active += reconciler.active().await.unwrap_or(0);
+            active += reconciler.active(deadline).await?;
         }
-        active
+        Some(active)
     }
 
     /// Are all threads still there?

@@ -17,15 +17,18 @@ pub(super) fn pick(position: usize, candidates: &impl Candidates) -> Option<usiz
 
 /// The usable destination with the fewest connections for its weight.
 pub(super) fn pick_weighted(smooth: &mut wrr::Smooth, candidates: &impl Candidates) -> Option<usize> {
-    let mut least: Option<(u64, u32)> = None;
+    let mut least: Option<(usize, (u64, u32))> = None;
     for index in (0..candidates.count()).filter(|&index| candidates.usable(index)) {
         let load = (candidates.active(index), candidates.weight(index));
-        if least.is_none_or(|least| lighter(load, least)) {
-            least = Some(load);
+        if least.is_none_or(|(_, least)| lighter(load, least)) {
+            least = Some((index, load));
         }
     }
-    let least = least?;
-    smooth.pick(candidates, |index| !lighter(least, (candidates.active(index), candidates.weight(index))))
+    let (first, least) = least?;
+    // When other threads have given them all connections since, the one found first is as good as any.
+    smooth
+        .pick(candidates, |index| !lighter(least, (candidates.active(index), candidates.weight(index))))
+        .or(Some(first))
 }
 
 /// Whether a/w of the first is less than that of the second, without a division.
@@ -78,6 +81,31 @@ mod tests {
             }
             prop_assert_eq!(counts, weights);
         }
+    }
+
+    /// Other threads give a destination connections between any two looks at it.
+    struct Busy(std::cell::Cell<u64>);
+
+    impl Candidates for Busy {
+        fn count(&self) -> usize {
+            1
+        }
+        fn weight(&self, _: usize) -> u32 {
+            1
+        }
+        fn active(&self, _: usize) -> u64 {
+            self.0.replace(self.0.get() + 1)
+        }
+        fn usable(&self, _: usize) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_destination_that_grows_meanwhile_is_chosen_all_the_same() {
+        let busy = Busy(std::cell::Cell::new(0));
+        assert_eq!(Plan::LeastConnection.pick(&mut Cursor::new(0), &busy, client(0)), Some(0));
+        assert_eq!(Plan::WeightedLeastConnection.pick(&mut Cursor::new(0), &busy, client(0)), Some(0));
     }
 
     #[test]

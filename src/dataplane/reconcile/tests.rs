@@ -14,6 +14,8 @@ struct State {
     broken: bool,
     unreadable: bool,
     accepting: bool,
+    lost_a_part: bool,
+    hangs: bool,
 }
 
 #[derive(Clone, Default)]
@@ -61,7 +63,14 @@ impl Dataplane for Fake {
     }
 
     fn active(&mut self) -> u64 {
+        while self.with(|state| state.hangs) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         7
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.with(|state| state.lost_a_part)
     }
 }
 
@@ -139,13 +148,67 @@ async fn a_crowd_that_asks_for_counters_does_not_put_off_the_comparison() {
 async fn once_told_to_stop_it_accepts_nothing_again() {
     let (fake, reconciler, _reports) = start(Duration::from_millis(20));
     fake.with(|state| state.accepting = true);
-    reconciler.stop_accepting().await;
+    reconciler.stop_accepting();
     fake.until("the stop", |state| !state.accepting).await;
 
     reconciler.set_desired(table(1));
 
-    assert_eq!(reconciler.active().await, Some(7));
+    assert_eq!(reconciler.active(PATIENCE).await, Some(7));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(fake.with(|state| state.held.is_empty()));
     assert!(reconciler.is_running());
+}
+
+#[tokio::test]
+async fn a_dataplane_that_hangs_holds_nobody_up_and_misses_no_order() {
+    let (fake, reconciler, _reports) = start(Duration::from_secs(3600));
+    fake.with(|state| state.hangs = true);
+    // As many as the queue has room for, and more; who asked gives up.
+    for _ in 0..2 * QUEUE {
+        assert_eq!(reconciler.active(Duration::from_millis(1)).await, None);
+    }
+    reconciler.set_desired(table(1));
+
+    fake.with(|state| state.hangs = false);
+
+    fake.until("the table in spite of the full queue", |state| state.held == *table(1)).await;
+    assert_eq!(reconciler.active(PATIENCE).await, Some(7));
+}
+
+#[tokio::test]
+async fn a_report_without_room_is_made_again_soon() {
+    let fake = Fake::default();
+    let (report, mut reports) = mpsc::channel(1);
+    let resync = Duration::from_secs(3600);
+    let reconciler = Reconciler::start(Box::new(fake.clone()), resync, report).unwrap();
+    fake.with(|state| state.broken = true);
+    reconciler.set_desired(table(1));
+    let reported = async {
+        while reports.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reported).await.unwrap();
+
+    fake.with(|state| state.broken = false);
+    fake.until("the table", |state| state.held == *table(1)).await;
+
+    let mut next = async || tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(next().await.errors.len(), 1);
+    assert_eq!(next().await, Report::default());
+}
+
+#[tokio::test]
+async fn the_thread_ends_when_the_dataplane_has_lost_a_part() {
+    let (fake, reconciler, _reports) = start(Duration::from_secs(3600));
+    assert!(reconciler.is_running());
+
+    fake.with(|state| state.lost_a_part = true);
+
+    let noticed = async {
+        while reconciler.is_running() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, noticed).await.unwrap();
 }
