@@ -63,7 +63,7 @@ fn of_ipvs(table: &Table<'_>, listen: &At<Listen>) {
             ),
         );
     }
-    if address.port() == 0 && !table.has("persistence") {
+    if address.port() == 0 && !table.has("persistence") && table.whole() {
         table.note(listen.place, "port 0, which is all ports, needs `persistence`");
     }
 }

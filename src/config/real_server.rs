@@ -45,7 +45,9 @@ fn resume_below(table: &mut Table<'_>, dataplane: DataplaneKind, max_connections
         return 0;
     };
     if max_connections == 0 {
-        table.note(place, "`resume_below` needs `max_connections`");
+        if table.whole() {
+            table.note(place, "`resume_below` needs `max_connections`");
+        }
     } else if value >= max_connections {
         table.note(
             place,

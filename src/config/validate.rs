@@ -64,44 +64,38 @@ pub(super) fn reachable(
     }
 }
 
-/// Only tunnels lead to the other address family, and only NAT rewrites ports, of which it has to know the first.
+/// Only tunnels lead to the other address family, and only NAT rewrites ports: from a single one.
 fn unreachable(listen: Listen, address: SocketAddr, forwarding: Forwarding) -> Option<String> {
-    let (is_ipv4, shown) = match listen {
-        Listen::Address { address, .. } => (address.is_ipv4(), address.to_string()),
-        Listen::Fwmark { mark, family: Family::Ipv4 } => (true, format!("fwmark {mark} of ipv4")),
-        Listen::Fwmark { mark, family: Family::Ipv6 } => (false, format!("fwmark {mark} of ipv6")),
+    let (is_ipv4, own) = match listen {
+        Listen::Address { address, .. } => (address.is_ipv4(), Some(address)),
+        Listen::Fwmark { family, .. } => (family == Family::Ipv4, None),
     };
-    let method = match forwarding {
-        Forwarding::Nat => "nat",
-        Forwarding::Direct => "direct",
-        Forwarding::Tunnel(_) => "tunnel",
-    };
-    if is_ipv4 != address.is_ipv4() && method != "tunnel" {
+    if is_ipv4 != address.is_ipv4() && !matches!(forwarding, Forwarding::Tunnel(_)) {
+        let taken = match listen {
+            Listen::Address { address, .. } => address.to_string(),
+            Listen::Fwmark { mark, .. } => {
+                format!("fwmark {mark} of {}", if is_ipv4 { "ipv4" } else { "ipv6" })
+            }
+        };
         return Some(format!(
-            "is of another address family than {shown}, and only forwarding \"tunnel\" leads there"
+            "is of another address family than {taken}, and only forwarding \"tunnel\" leads there"
         ));
     }
-    let Listen::Address { address: own, .. } = listen else { return None };
-    if own.port() == address.port() {
-        None
-    } else if own.port() == 0 {
-        Some(format!("needs port 0 as {shown} has it: where all ports are taken in, none is rewritten"))
-    } else if forwarding != Forwarding::Nat {
-        Some(format!(
-            "needs port {} as {shown} has it: forwarding \"{method}\" does not rewrite ports",
-            own.port()
-        ))
-    } else {
-        None
-    }
+    let own = own.filter(|own| own.port() != address.port())?;
+    let why = match forwarding {
+        _ if own.port() == 0 => "where all ports are taken in, none is rewritten",
+        Forwarding::Nat => return None,
+        Forwarding::Direct => "forwarding \"direct\" does not rewrite ports",
+        Forwarding::Tunnel(_) => "forwarding \"tunnel\" does not rewrite ports",
+    };
+    Some(format!("needs port {} as {own} has it: {why}", own.port()))
 }
 
 /// A check of a real server with port 0 has to know another.
 pub(super) fn checked_ports(table: &Table<'_>, pool: &[At<RealServer>], checks: &[Check]) {
-    let Some(check) = checks.iter().find(|check| check.port.is_none() && check.connect_to.is_none()) else {
-        return;
-    };
-    if let Some(At { value, place }) = pool.iter().find(|it| it.value.address.port() == 0) {
+    let check = checks.iter().find(|check| check.port.is_none() && check.connect_to.is_none());
+    let real_server = pool.iter().find(|it| it.value.address.port() == 0);
+    if let (true, Some(check), Some(At { value, place })) = (table.whole(), check, real_server) {
         table.note(
             *place,
             format!(

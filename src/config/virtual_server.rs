@@ -47,6 +47,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     let hysteresis = table.take("hysteresis", integer(0..=u64::from(u32::MAX)));
     overload(&mut table);
 
+    // The proxy's has been refused with the other keys of IPVS.
     let forwarding = match dataplane {
         DataplaneKind::Proxy => Forwarding::Nat,
         DataplaneKind::Ipvs => forwarding::read(&mut table, dataplane, Forwarding::Nat),
@@ -59,7 +60,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     validate::pool(&table, &pool, &listen, sorry_server.as_ref());
     let pool_is_right = table.mistakes() == before;
     if pool_is_right {
-        validate::quorum(&table, &pool, quorum.as_ref(), hysteresis.as_ref(), sorry_server.is_some());
+        validate::quorum(&table, &pool, quorum.as_ref(), hysteresis.as_ref(), table.has("sorry_server"));
     }
     if dataplane == DataplaneKind::Ipvs {
         validate::reachable(&table, &pool, &listen, sorry_server.as_ref());

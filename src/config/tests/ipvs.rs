@@ -325,3 +325,9 @@ fn loops() {
     );
     only(&ipvs("sorry_server = { address = \"10.1.0.2:8080\" }"), "one of the real servers");
 }
+
+#[test]
+fn what_is_missing_is_not_guessed_where_the_text_is_broken() {
+    let text = ipvs("x = y").replace("10:80", "10:0").replace("8080\"", "0\", resume_below = 1");
+    assert_eq!(wrong(&text).len(), 1, "{:?}", wrong(&text));
+}

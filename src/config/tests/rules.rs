@@ -61,6 +61,7 @@ fn a_pool_may_be_empty_only_beside_a_sorry_server() {
         |keys: &str| format!("[[virtual_server]]\nname = \"web\"\nlisten = \"192.0.2.10:80\"\n{keys}");
     right(&empty("sorry_server = \"10.1.0.2:80\""));
     assert_eq!(wrong(&empty("")), ["[[virtual_server]] needs a real server or a sorry server"]);
+    assert_eq!(wrong(&empty("sorry_server = {}")).len(), 1);
 }
 
 #[test]
