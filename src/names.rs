@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result};
 
 use crate::config::{
-    Checksum, DataplaneKind, Family, Forwarding, IpvsOnDown, Listen, LogFormat, LogLevel, OnDown, OnStop, Protocol,
-    ProxyProtocol, Scheduler, SchedulerFlags, SorryServer, Tunnel,
+    Checksum, DataplaneKind, Family, Forwarding, IpvsOnDown, Listen, LogFormat, LogLevel, OnDown, OnStop,
+    Protocol, ProxyProtocol, Scheduler, SchedulerFlags, Tunnel,
 };
 
 impl Display for Protocol {
@@ -119,7 +119,9 @@ impl Display for Forwarding {
             Self::Nat => f.write_str("nat"),
             Self::Direct => f.write_str("direct"),
             Self::Tunnel(Tunnel::Ipip) => f.write_str("tunnel ipip"),
-            Self::Tunnel(Tunnel::Gue { port, checksum }) => write!(f, "tunnel gue port {port} checksum {checksum}"),
+            Self::Tunnel(Tunnel::Gue { port, checksum }) => {
+                write!(f, "tunnel gue port {port} checksum {checksum}")
+            }
             Self::Tunnel(Tunnel::Gre { checksum }) => write!(f, "tunnel gre checksum {checksum}"),
         }
     }
@@ -132,12 +134,6 @@ impl Display for Checksum {
             Self::Sum => "sum",
             Self::Remote => "remote",
         })
-    }
-}
-
-impl Display for SorryServer {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{} {}", self.address, self.forwarding)
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+use tidegate::config::{self, OnDown, Protocol, ProxyOptions, Scheduler, SchedulerFlags};
 use tidegate::dataplane::{
     Attributes, Dataplane, Destination, ProxyDataplane, Service, ServiceKey, Table, plan,
 };
@@ -33,24 +33,26 @@ fn ask(listen: SocketAddr) -> Option<SocketAddr> {
 }
 
 fn service(servers: &[(SocketAddr, u32)]) -> Arc<Service> {
-    let destination = |weight| Destination { weight, max_connections: 0, alive: true };
+    let destination = |weight| Destination::new(weight);
     Arc::new(Service {
         attributes: Attributes {
             group: "web".into(),
             scheduler: Scheduler::RoundRobin,
             scheduler_flags: SchedulerFlags::default(),
             persistence: None,
-            connect_timeout: Duration::from_secs(3),
-            idle_timeout: Duration::from_secs(60),
-            proxy_protocol: None,
-            on_down: OnDown::Keep,
+            dataplane: config::Dataplane::Proxy(ProxyOptions {
+                on_down: OnDown::Keep,
+                connect_timeout: Duration::from_secs(3),
+                idle_timeout: Duration::from_secs(60),
+                proxy_protocol: None,
+            }),
         },
         destinations: servers.iter().map(|(address, weight)| (*address, destination(*weight))).collect(),
     })
 }
 
 fn tcp(address: SocketAddr) -> ServiceKey {
-    ServiceKey { protocol: Protocol::Tcp, address }
+    ServiceKey::Address { protocol: Protocol::Tcp, address }
 }
 
 /// One round of what the reconcile loop does.

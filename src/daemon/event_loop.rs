@@ -259,7 +259,9 @@ impl EventLoop {
             Some(error) if before.unreadable.as_ref() != Some(error) => {
                 error!(dataplane = %kind, %error, "the dataplane cannot be read; trying again");
             }
-            None if before.unreadable.is_some() => info!(dataplane = %kind, "the dataplane can be read again"),
+            None if before.unreadable.is_some() => {
+                info!(dataplane = %kind, "the dataplane can be read again")
+            }
             _ => {}
         }
         self.reports.insert(kind, report);

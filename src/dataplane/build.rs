@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_engine::{self as engine, Desired, Role};
 
 use super::table::{Attributes, Destination, Service, ServiceKey};
-use crate::config::{Dataplane, Forwarding, IpvsOnDown, VirtualServer};
+use crate::config::{Dataplane, IpvsOnDown, VirtualServer};
 
 /// The services of one virtual server: one for each of its addresses.
 pub fn services(
@@ -35,13 +35,7 @@ fn keeps_the_dead(configured: &VirtualServer) -> bool {
 }
 
 fn destination(configured: &VirtualServer, decided: &engine::Destination) -> Destination {
-    let mut destination = Destination {
-        weight: decided.weight,
-        max_connections: 0,
-        resume_below: 0,
-        forwarding: Forwarding::default(),
-        alive: decided.alive,
-    };
+    let mut destination = Destination { alive: decided.alive, ..Destination::new(decided.weight) };
     let position = configured.real_servers.binary_search_by_key(&decided.address, |it| it.address);
     match (decided.role, position) {
         (Role::RealServer, Ok(at)) => {

@@ -71,8 +71,14 @@ impl Reconciler {
     ) -> std::io::Result<Self> {
         let orders = Arc::<Mutex<Orders>>::default();
         let (requests, queue) = sync_channel(QUEUE);
-        let round =
-            Round { kind, dataplane, resync, reports, orders: Arc::clone(&orders), reported: Report::default() };
+        let round = Round {
+            kind,
+            dataplane,
+            resync,
+            reports,
+            orders: Arc::clone(&orders),
+            reported: Report::default(),
+        };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { orders, requests, thread: Some(thread) })
     }

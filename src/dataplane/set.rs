@@ -33,7 +33,8 @@ impl Dataplanes {
     pub fn set_desired(&self, table: &Table) {
         for (kind, reconciler) in &self.0 {
             let mine = table.iter().filter(|(_, service)| service.attributes.dataplane.kind() == *kind);
-            reconciler.set_desired(Arc::new(mine.map(|(key, service)| (*key, Arc::clone(service))).collect()));
+            reconciler
+                .set_desired(Arc::new(mine.map(|(key, service)| (*key, Arc::clone(service))).collect()));
         }
     }
 

@@ -50,3 +50,10 @@ pub struct Destination {
     /// False: the checks say that it is dead.
     pub alive: bool,
 }
+
+impl Destination {
+    /// One that is alive, with this weight and nothing else said about it.
+    pub fn new(weight: u32) -> Self {
+        Self { weight, max_connections: 0, resume_below: 0, forwarding: Forwarding::Nat, alive: true }
+    }
+}
