@@ -14,3 +14,4 @@ mod memory;
 mod names;
 pub mod plan;
 pub mod probes;
+mod threads;

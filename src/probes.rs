@@ -4,7 +4,8 @@
 //! as its question and its timing stay the same; an id is never used again, so an answer to an old question finds
 //! nobody.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::config::{Check, Model, RealServer, VirtualServer};
 #[derive(Default)]
 pub struct Probes {
     known: HashMap<Question, u64>,
+    targets: BTreeMap<u64, SocketAddr>,
     last_id: u64,
 }
 
@@ -34,7 +36,14 @@ impl Probes {
         let mut assignment =
             Assignment { before: std::mem::take(&mut self.known), now: self, probes: Vec::new() };
         let virtual_servers = model.virtual_servers.iter().map(|it| assignment.virtual_server(it)).collect();
-        (assignment.probes, engine::Config { virtual_servers })
+        let probes = assignment.probes;
+        self.targets = probes.iter().map(|probe| (probe.id, probe.target.address)).collect();
+        (probes, engine::Config { virtual_servers })
+    }
+
+    /// Who is asked; none for a probe of an earlier configuration.
+    pub fn target(&self, id: u64) -> Option<SocketAddr> {
+        self.targets.get(&id).copied()
     }
 }
 

@@ -1,6 +1,6 @@
-//! A small HTTP/1.1 client that hides nothing: one connection a request, every failure is an error.
+//! A small HTTP/1.1 client that hides nothing: no retries, every failure is an error.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -27,5 +27,44 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     match length {
         Some(length) if length != body.len() => Err(broken("the body is not whole")),
         _ => Ok(body.to_owned()),
+    }
+}
+
+/// A connection that is kept from request to request.
+#[derive(Debug)]
+pub struct Kept(BufReader<TcpStream>);
+
+impl Kept {
+    /// Over a new connection.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::over(TcpStream::connect_timeout(&address, DEADLINE)?)
+    }
+
+    /// Over this connection.
+    pub fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(DEADLINE))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// `GET /`; gives the body of an answer with a Content-Length, whatever its status.
+    pub fn get(&mut self) -> io::Result<String> {
+        write!(self.0.get_mut(), "GET / HTTP/1.1\r\nHost: test\r\n\r\n")?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        String::from_utf8(body).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 }

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::clock::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How the names of those variables begin that tell of a package.
+const PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 /// The program, built from the present sources with the profile of the test.
 pub fn program() -> &'static Path {
@@ -28,6 +30,12 @@ pub fn program() -> &'static Path {
             .args(["build", "--quiet", "--package", "tidegate", "--bin", "tidegate", "--target-dir"])
             .arg(target);
         build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        // What cargo tells the test about the test's package would have dependencies built anew that look at it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| PACKAGE.iter().any(|prefix| name.starts_with(prefix))) {
+                build.env_remove(name);
+            }
+        }
         if profile.ends_with("release") {
             build.arg("--release");
         }
@@ -171,15 +179,14 @@ impl Director {
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
+    /// One virtual server of the status.
+    pub fn virtual_server(&self, name: &str) -> Value {
+        entry(&self.status()["virtual_servers"], "name", name)
+    }
+
     /// One real server of the status.
     pub fn real_server(&self, virtual_server: &str, address: &str) -> Value {
-        let status = self.status();
-        let find = |list: &Value, key: &str, value: &str| {
-            list.as_array().expect("a list").iter().find(|it| it[key] == value).cloned()
-        };
-        find(&status["virtual_servers"], "name", virtual_server)
-            .and_then(|it| find(&it["real_servers"], "address", address))
-            .unwrap_or_else(|| panic!("no real server {address} of {virtual_server} in {status:#}"))
+        entry(&self.virtual_server(virtual_server)["real_servers"], "address", address)
     }
 
     /// Waits until a real server is in this state.
@@ -213,6 +220,11 @@ impl Director {
         line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("a number")
             * 1024
     }
+}
+
+fn entry(list: &Value, key: &str, value: &str) -> Value {
+    let found = list.as_array().and_then(|list| list.iter().find(|it| it[key] == value));
+    found.unwrap_or_else(|| panic!("no {key} {value} in {list:#}")).clone()
 }
 
 impl Drop for Director {

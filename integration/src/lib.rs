@@ -8,7 +8,9 @@
 pub mod client;
 pub mod clock;
 pub mod director;
+pub mod dns;
 pub mod namespace;
 pub mod nginx;
 pub mod pki;
 pub mod sockets;
+pub mod web;

@@ -1,6 +1,5 @@
 //! A real nginx with a configuration of the test's own.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::clock::wait_for;
+use crate::sockets;
 
 /// A running nginx: one process as the user that runs the test, all of its files in a directory of its own. Killed
 /// when dropped.
@@ -66,23 +66,9 @@ impl Drop for Nginx {
     }
 }
 
-/// A TCP port of 127.0.0.1 that nobody has at the moment.
-///
-/// # Panics
-///
-/// When there is none.
+/// A port of 127.0.0.1 that nobody has at the moment; see [`sockets::free_port_on`].
 pub fn free_port() -> u16 {
-    free_port_on(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-/// A TCP port of `address` that nobody has at the moment.
-///
-/// # Panics
-///
-/// When there is none.
-pub fn free_port_on(address: IpAddr) -> u16 {
-    let listener = TcpListener::bind((address, 0)).expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    sockets::free_port().port()
 }
 
 fn configuration(http: &str) -> String {

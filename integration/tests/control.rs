@@ -237,7 +237,87 @@ fn the_service_manager_hears_ready_reloading_watchdog_and_stopping() {
     director.signal("HUP");
     assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
     heard("READY=1");
+
+    director.write("oops");
+    director.signal("HUP");
+    heard("RELOADING=1");
+    assert!(heard("READY=1").contains("the last reload was not applied"));
+
+    // Whichever of the two is first: nothing takes the stop back.
+    director.signal("HUP");
     director.signal("TERM");
     heard("STOPPING=1");
     assert!(director.wait(PATIENCE).success());
+    manager.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 4096];
+    while let Ok(length) = manager.recv(&mut buffer) {
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(!text.contains("READY=1") && !text.contains("RELOADING=1"), "after the stop: {text}");
+    }
+}
+
+#[test]
+fn a_service_manager_that_does_not_read_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (one, listen) = (named_server("one"), free_port());
+    let director = Launch::default()
+        .with_environment("NOTIFY_SOCKET", path.to_str().unwrap())
+        .with_environment("WATCHDOG_USEC", "2000")
+        .start(&pool(listen, &[(one, 1)]));
+    let crowd = UnixDatagram::unbound().unwrap();
+    crowd.set_nonblocking(true).unwrap();
+    while crowd.send_to(b"STATUS=of others", &path).is_ok() {}
+
+    for _ in 0..3 {
+        director.reload(&pool(listen, &[(one, 1)]));
+    }
+
+    director.wait_for_state("tcp", &one.to_string(), "up");
+    assert_eq!(connect(listen).1, "one");
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&buffer).contains("configuration 4") {
+        buffer.fill(0);
+        manager.recv(&mut buffer).expect("it is told of the last reload");
+    }
+}
+
+#[test]
+fn what_is_fixed_at_the_start_is_named_at_each_reload_and_in_the_plan() {
+    let (one, listen) = (named_server("one"), free_port());
+    let director = Director::start(&pool(listen, &[(one, 1)]));
+    let file = director.folder().join("director.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    director.write_raw(&text.replace("id = \"test\"", "id = \"other\"\nproxy_threads = 3"));
+    let planned = |director: &Director| succeed(director, &["plan", file.to_str().unwrap()]);
+    let fixed = "~ director: proxy_threads none -> 3 (not before the director is started anew)";
+    assert_eq!(planned(&director), format!("~ director: id \"test\" -> \"other\"\n{fixed}\n"));
+
+    for generation in 2..4 {
+        director.signal("HUP");
+        wait_for("the reload", PATIENCE, || (director.generation() == generation).then_some(()));
+    }
+
+    assert_eq!(director.status()["director"]["id"], "other");
+    assert_eq!(planned(&director), format!("{fixed}\n"), "it has not been applied, whatever was reloaded");
+    let named = || director.log().matches("takes effect when the director is started anew").count();
+    wait_for("a warning at each reload", PATIENCE, || (named() == 2).then_some(()));
+}
+
+#[test]
+fn a_reader_that_has_left_does_not_change_the_exit_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let (right, wrong) = (folder.path().join("right.toml"), folder.path().join("wrong.toml"));
+    std::fs::write(&right, "").unwrap();
+    std::fs::write(&wrong, "oops").unwrap();
+
+    for (file, expected) in [(right, 0), (wrong, 2)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut check = std::process::Command::new(program());
+        check.arg("check").arg(file).stdout(writer.try_clone().unwrap()).stderr(writer);
+        assert_eq!(check.status().unwrap().code(), Some(expected));
+    }
 }

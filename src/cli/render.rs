@@ -168,7 +168,7 @@ fn pool(servers: &[RealServer], paint: Paint) -> String {
 }
 
 fn row(it: &RealServer) -> [String; 9] {
-    let target = it.operator_weight.unwrap_or(it.configured_weight);
+    let target = target_weight(it);
     let mut weight = it.weight.to_string();
     if it.weight != target {
         let _ = write!(weight, "/{target}");
@@ -190,11 +190,19 @@ fn row(it: &RealServer) -> [String; 9] {
     ]
 }
 
+fn target_weight(it: &RealServer) -> u32 {
+    it.operator_weight.unwrap_or(it.configured_weight)
+}
+
 /// The reason and, of each check, the last outcome.
 fn why(it: &RealServer) -> String {
     let mut parts = vec![it.reason.clone()];
     if it.drained && it.state != "drained" {
         parts.push("drained by an operator".to_owned());
+    }
+    if matches!(it.state.as_str(), "up" | "assumed up") && it.weight < target_weight(it) {
+        let why = if it.weight > 0 { "slow start" } else { "the sorry server serves in its place" };
+        parts.push(why.to_owned());
     }
     if it.operator_weight.is_some() {
         parts.push(format!("* weight set by an operator, configured {}", it.configured_weight));

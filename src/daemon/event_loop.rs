@@ -13,9 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
+use super::RunError;
 use super::events::EventLog;
 use super::flood::Flood;
-use super::{RunError, notify};
+use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
 use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Request};
@@ -42,7 +43,7 @@ pub(super) struct EventLoop {
     pub(super) generation: u64,
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
-    pub(super) runner: Option<Runner>,
+    pub(super) runner: Runner,
     pub(super) reports: BTreeMap<DataplaneKind, Report>,
     pub(super) not_run: u64,
     probes: Probes,
@@ -52,6 +53,7 @@ pub(super) struct EventLoop {
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
     dataplanes: Dataplanes,
+    notifier: Notifier,
     queues: Queues,
     stopping: Option<Instant>,
 }
@@ -117,7 +119,7 @@ impl EventLoop {
             generation: 0,
             last_error: None,
             engine: Engine::new(),
-            runner: Some(Runner::start(settings, observations)),
+            runner: Runner::start(settings, observations),
             reports: BTreeMap::new(),
             not_run: 0,
             probes: Probes::default(),
@@ -126,6 +128,7 @@ impl EventLoop {
             desired: Table::new(),
             changed: BTreeSet::new(),
             dataplanes,
+            notifier: Notifier::start()?,
             queues: Queues {
                 observations: observed,
                 requests,
@@ -144,7 +147,7 @@ impl EventLoop {
 
     /// Runs until the director has stopped in order.
     pub(super) async fn run(mut self) -> Result<(), RunError> {
-        notify::ready(&self.summary());
+        self.notifier.ready(self.summary());
         info!(
             id = self.model.director.id,
             file = %self.file.display(),
@@ -155,7 +158,7 @@ impl EventLoop {
         );
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let watchdog = notify::watchdog_interval();
+        let watchdog = watchdog_interval();
         let mut watched = self.started;
         let mut ticked = self.started;
         loop {
@@ -166,7 +169,7 @@ impl EventLoop {
             if watchdog
                 .is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5)))
             {
-                notify::alive();
+                self.notifier.alive();
                 watched = now;
             }
             match turn {
@@ -201,13 +204,14 @@ impl EventLoop {
     fn observe(&mut self, now: Instant, batch: Vec<Observation>) {
         for observation in batch {
             let Observation { probe, outcome, latency } = observation;
-            debug!(probe, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
+            let target = self.probes.target(probe).map(tracing::field::display);
+            debug!(target, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {
                 self.not_run += 1;
                 if let Some(held_back) = self.flood.admit(now, reason) {
                     warn!(
-                        reason,
-                        held_back, "a check could not be run; what is known about its servers stays"
+                        target,
+                        reason, held_back, "a check could not be run; what is known about its servers stays"
                     );
                 }
             }
@@ -276,7 +280,7 @@ impl EventLoop {
             debug!("a reload is under way; one more will follow it");
             return;
         }
-        notify::reloading();
+        self.notifier.reloading();
     }
 
     fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
@@ -302,16 +306,14 @@ impl EventLoop {
         if std::mem::take(&mut self.queues.load.again) {
             self.load();
         } else {
-            notify::ready(&self.summary());
+            self.notifier.ready(self.summary());
         }
     }
 
     fn apply(&mut self, now: Instant, model: Model) {
         let (probes, config) = self.probes.assign(&model);
         let effects = self.engine.reload(now, config);
-        if let Some(runner) = &self.runner {
-            runner.update(probes);
-        }
+        self.runner.update(probes);
         self.model = model;
         self.applied = now;
         self.generation += 1;
@@ -354,9 +356,9 @@ impl EventLoop {
     fn stop(&mut self, now: Instant, signal: &'static str) {
         let grace = self.model.director.shutdown_grace;
         info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
-        notify::stopping("waiting for connections to end");
+        self.notifier.stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
-        self.runner = None;
+        self.runner.update(Vec::new());
         self.dataplanes.stop_accepting();
     }
 

@@ -24,7 +24,7 @@ use tidegate_proxy::Proxy;
 
 use crate::config::{self, DataplaneKind, Mistakes};
 use crate::control::{self, SocketError};
-use crate::dataplane::{Dataplane, ProxyDataplane};
+use crate::dataplane::{Dataplane, IpvsDataplane, ProxyDataplane};
 use crate::memory;
 use event_loop::EventLoop;
 
@@ -61,8 +61,10 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
     let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
-    let dataplanes: Vec<(_, Box<dyn Dataplane>)> =
-        vec![(DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy)))];
+    let dataplanes: Vec<(_, Box<dyn Dataplane>)> = vec![
+        (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
+        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::default())),
+    ];
     let result = runtime.block_on(async { EventLoop::start(file, model, dataplanes, socket)?.run().await });
     runtime.shutdown_background();
     result

@@ -26,7 +26,7 @@ impl EventLoop {
     }
 
     fn director(&self, now: Instant) -> Director {
-        let stats = self.runner.as_ref().map(|runner| runner.stats()).unwrap_or_default();
+        let stats = self.runner.stats();
         Director {
             id: self.model.director.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

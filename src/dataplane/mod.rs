@@ -11,6 +11,7 @@
 //! configuration is validated.
 
 mod build;
+mod ipvs;
 mod plan;
 mod proxy;
 mod reconcile;
@@ -22,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use build::services;
+pub use ipvs::IpvsDataplane;
 pub use plan::{Change, plan};
 pub use proxy::ProxyDataplane;
 pub use reconcile::{CounterSource, Reconciler, Report};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock;
 use crate::config::DataplaneKind;
+use crate::{clock, threads};
 
 use super::{Change, Counters, Dataplane, Error, ServiceKey, Table, plan};
 
@@ -119,13 +119,8 @@ impl Drop for Reconciler {
     fn drop(&mut self) {
         // Others may hold on to a sender, so the queue does not close by itself.
         self.order(|orders| orders.end = true);
-        let Some(thread) = self.thread.take() else { return };
-        let deadline = clock::now() + END;
-        while !thread.is_finished() && clock::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if thread.is_finished() {
-            let _panicked = thread.join();
+        if let Some(thread) = self.thread.take() {
+            threads::join(thread, END);
         }
     }
 }

@@ -89,23 +89,21 @@ fn private_folder() -> anyhow::Result<PathBuf> {
 
 fn explain(configuration: &str, file: &Path, socket: &Path, first: &RealServer) {
     let (file, socket, pid, address) = (file.display(), socket.display(), first.process.id(), first.address);
+    let program =
+        std::env::current_exe().map_or_else(|_| "tidegate".into(), |path| path.display().to_string());
     println!(
         "{configuration}
-This is {file}; `tidegate run {file}` takes it as well.
+This is {file}; `{program} run {file}` takes it as well.
 
   traffic             curl http://127.0.0.1:8080/
-  status              tidegate status --socket {socket}
+  status              {program} status --socket {socket}
   the same as JSON    curl --unix-socket {socket} http://tidegate/v1/status
   one server dies     kill {pid}
-  and comes back      tidegate demo-server {address} &
+  and comes back      {program} demo-server {address} &
   one server hangs    kill -STOP {pid}        and goes on: kill -CONT {pid}
-  drain one           tidegate drain demo {address} --socket {socket}
+  drain one           {program} drain demo {address} --socket {socket}
   stop                Ctrl-C
-
-`tidegate` is {program}
-",
-        program =
-            std::env::current_exe().map_or_else(|_| "this program".into(), |path| path.display().to_string()),
+"
     );
 }
 

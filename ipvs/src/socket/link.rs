@@ -1,0 +1,187 @@
+//! A netlink socket: messages out, answers in, each matched by its sequence number and within a deadline.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use netlink_packet_core::{
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, ParseableParametrized,
+};
+use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::error::Fault;
+use crate::clock;
+
+/// The most messages in one send. The kernel queues an acknowledgement for each before any can be read: at less
+/// than 1.5 KB of its accounting each they fit even the default receive buffer of 208 KB.
+pub(super) const BATCH: usize = 128;
+
+/// The kernel fills dumps of up to 32 KB where the reader has that much room.
+const RECEIVE: usize = 64 * 1024;
+
+/// One of a family's own messages, whatever it is.
+pub(super) trait Content:
+    GenlFamily + Emitable + ParseableParametrized<[u8], GenlHeader> + Debug
+{
+}
+impl<M: GenlFamily + Emitable + ParseableParametrized<[u8], GenlHeader> + Debug> Content for M {}
+
+/// A socket connected to the kernel, so that nobody else can send to it.
+pub(super) struct Link {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// What came in.
+struct Received<M> {
+    sequence: u32,
+    payload: NetlinkPayload<GenlMessage<M>>,
+}
+
+impl Link {
+    pub(super) fn open() -> Result<Self, Fault> {
+        let open = || {
+            let mut socket = Socket::new(NETLINK_GENERIC)?;
+            socket.bind_auto()?;
+            socket.connect(&SocketAddr::new(0, 0))?;
+            // Errors without a copy of the message: acknowledgements have one size.
+            socket.set_cap_ack(true)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(from_io)?;
+        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(RECEIVE) })
+    }
+
+    /// Sends messages together; what the kernel said to each.
+    pub(super) fn exchange<M: Content>(
+        &mut self,
+        family: u16,
+        messages: Vec<M>,
+        deadline: Instant,
+    ) -> Result<Vec<Result<(), Errno>>, Fault> {
+        let mut answers = vec![None; messages.len()];
+        let first = self.send(family, messages, NLM_F_REQUEST | NLM_F_ACK)?;
+        while answers.contains(&None) {
+            for received in self.receive::<M>(deadline)? {
+                let place = usize::try_from(received.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                if let (Some(answer), NetlinkPayload::Error(error)) =
+                    (answers.get_mut(place), received.payload)
+                {
+                    *answer = Some(outcome(error.raw_code()));
+                }
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Asks one thing; everything that was answered.
+    pub(super) fn query<M: Content>(
+        &mut self,
+        family: u16,
+        message: M,
+        dump: bool,
+        deadline: Instant,
+    ) -> Result<Vec<M>, Fault> {
+        let flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST | NLM_F_ACK };
+        let asked = self.send(family, vec![message], flags)?;
+        let mut answers = Vec::new();
+        let code = 'answered: loop {
+            for received in self.receive::<M>(deadline)? {
+                if received.sequence != asked {
+                    continue;
+                }
+                match received.payload {
+                    NetlinkPayload::InnerMessage(message) => answers.push(message.payload),
+                    NetlinkPayload::Done(done) => break 'answered done.code,
+                    NetlinkPayload::Error(error) => break 'answered error.raw_code(),
+                    _ => {}
+                }
+            }
+        };
+        outcome(code).map(|()| answers).map_err(Fault::general)
+    }
+
+    /// Sends messages in one go; the first one's sequence number, the others' follow it.
+    fn send<M: Content>(&mut self, family: u16, messages: Vec<M>, flags: u16) -> Result<u32, Fault> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for message in messages {
+            self.sequence = self.sequence.wrapping_add(1);
+            let mut message = GenlMessage::from_payload(message);
+            message.set_resolved_family_id(family);
+            let mut header = NetlinkHeader::default();
+            header.flags = flags;
+            header.sequence_number = self.sequence;
+            let mut message = NetlinkMessage::new(header, message.into());
+            message.finalize();
+            let start = bytes.len();
+            // Every message is a multiple of 4 bytes long, as netlink wants it.
+            bytes.resize(start + message.buffer_len(), 0);
+            message.serialize(&mut bytes[start..]);
+        }
+        loop {
+            match self.socket.send(&bytes, 0).map_err(from_io) {
+                Ok(_) => return Ok(first),
+                Err(Fault::Kernel(Errno::INTR)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The messages of the next datagram.
+    fn receive<M: Content>(&mut self, deadline: Instant) -> Result<Vec<Received<M>>, Fault> {
+        self.read(deadline)?;
+        let mut rest = self.buffer.as_slice();
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            let malformed = |error: netlink_packet_core::DecodeError| Fault::Malformed(error.to_string());
+            let length = NetlinkBuffer::new_checked(rest).map_err(malformed)?.length() as usize;
+            let message = NetlinkMessage::<GenlMessage<M>>::deserialize(rest).map_err(malformed)?;
+            messages.push(Received { sequence: message.header.sequence_number, payload: message.payload });
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        Ok(messages)
+    }
+
+    /// Fills the buffer with the next datagram.
+    fn read(&mut self, deadline: Instant) -> Result<(), Fault> {
+        loop {
+            self.buffer.clear();
+            // MSG_TRUNC: the datagram's whole length is returned, even if it is longer than the buffer.
+            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC).map_err(from_io) {
+                Ok(length) if length > self.buffer.len() => {
+                    return Err(Fault::Malformed(format!("{length} bytes at once")));
+                }
+                Ok(_) => return Ok(()),
+                Err(Fault::Kernel(Errno::AGAIN)) => self.wait(deadline)?,
+                Err(Fault::Kernel(Errno::INTR)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    fn wait(&self, deadline: Instant) -> Result<(), Fault> {
+        let left = deadline.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            return Err(Fault::TimedOut);
+        }
+        let timeout = Timespec::try_from(left.min(Duration::from_secs(3600))).ok();
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(Fault::Kernel(errno)),
+        }
+    }
+}
+
+/// The kernel's code of an answer: 0 or a negative error number.
+fn outcome(code: i32) -> Result<(), Errno> {
+    if code == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(code.saturating_abs())) }
+}
+
+fn from_io(error: std::io::Error) -> Fault {
+    Fault::general(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
