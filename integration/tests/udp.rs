@@ -17,11 +17,12 @@ const TCP: &str = "check = { type = \"tcp\", interval = \"300ms\", rise = 1, fal
 
 /// Two name servers, each of which answers with its own address.
 fn servers() -> [Dnsmasq; 2] {
-    [1, 2].map(|number| {
-        let ip = Ipv4Addr::new(127, 0, 5, number);
-        let port = free_udp_port();
-        Dnsmasq::start((ip, port).into(), ip)
-    })
+    [1, 2].map(server)
+}
+
+fn server(number: u8) -> Dnsmasq {
+    let ip = Ipv4Addr::new(127, 0, 5, number);
+    Dnsmasq::start((ip, free_udp_port()).into(), ip)
 }
 
 /// A port of all loopback addresses.
@@ -174,4 +175,38 @@ fn queries_for_a_dead_pool_are_dropped_and_counted() {
         let dropped = director.virtual_server("dns")["listen"][0]["no_destination"].as_u64();
         (dropped > Some(0)).then_some(())
     });
+}
+
+#[test]
+fn new_sessions_go_to_the_sorry_server_while_the_quorum_is_lost() {
+    let (servers, sorry) = (servers(), server(9));
+    let listen = SocketAddr::from(([127, 0, 5, 53], free_udp_port()));
+    let lines = format!("{TCP}\nquorum = 2\nsorry_server = \"{}\"", sorry.address());
+    let director = start(listen, &lines, &servers);
+    let [one, two] = servers;
+    let mut client = loop {
+        let mut client = Client::new();
+        if client.ask(listen, PATIENCE).unwrap() == two.address().ip() {
+            break client;
+        }
+    };
+
+    drop(one);
+    wait_for("the sorry server to serve", PATIENCE, || {
+        (director.virtual_server("dns")["sorry_server"]["serving"] == true).then_some(())
+    });
+    wait_for("new sessions with it", PATIENCE, || {
+        (Client::new().ask(listen, SECOND).ok()? == sorry.address().ip()).then_some(())
+    });
+    assert_eq!(client.ask(listen, PATIENCE).unwrap(), two.address().ip(), "a session that lives stays");
+}
+
+#[test]
+fn persistence_counts_for_all_ports_of_a_client() {
+    let (servers, listen) = (servers(), SocketAddr::from(([127, 0, 5, 53], free_udp_port())));
+    let _director = start(listen, &format!("{TCP}\npersistence = \"300s\""), &servers);
+    let home = Client::new().ask(listen, PATIENCE).unwrap();
+    for _ in 0..10 {
+        assert_eq!(Client::new().ask(listen, PATIENCE).unwrap(), home);
+    }
 }

@@ -71,12 +71,15 @@ pub(crate) fn reply(
     sent.map(drop).map_err(errno)
 }
 
+/// Larger than any of the two messages with its header, which is read in place.
+#[repr(align(8))]
+struct Control([u8; 128]);
+
 fn receive_asked(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Datagram>, Errno> {
-    // Larger than any of the two messages with its header.
-    let mut control = [0; 128];
+    let mut control = Control([0; 128]);
     let mut data = [IoSliceMut::new(buffer)];
     let message =
-        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::empty())
+        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut data, Some(&mut control.0), MsgFlags::empty())
             .map_err(errno)?;
     let asked = message.cmsgs().map_err(errno)?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {

@@ -95,7 +95,8 @@ impl Tcp {
         let deadline = core.now.saturating_add(millis(entry.pool.service.connect_timeout));
         services.enter(service);
         core.open().connections.add(1);
-        let serial = core.serial.advance();
+        // Each attempt has its own.
+        let serial = Serial::default();
         let phase =
             Phase::Connecting(Attempt { peer, deadline, upstream: None, until: deadline, tried: Vec::new() });
         let index = self.connections.insert(Connection { serial, service, client, phase });
@@ -114,6 +115,7 @@ impl Tcp {
                 break;
             };
             let address = place.slot().address;
+            connection.serial = core.serial.advance();
             match dial(core, address, Token::Server(index, connection.serial)) {
                 Ok(socket) => {
                     attempt.upstream = Some(Upstream { socket, place });
@@ -358,4 +360,70 @@ fn first_bytes(service: &Service, client: &OwnedFd, peer: SocketAddr) -> Vec<u8>
 /// Makes the close to come send an RST. If that fails it sends a FIN: nothing better can be done.
 fn reset(socket: &OwnedFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::cells::PerThread;
+    use crate::clock::Clock;
+    use crate::core::Shared;
+    use crate::pool::Pool;
+    use crate::slots::Slots;
+    use crate::{Destination, OnDown, Scheduler, SchedulerFlags, ServiceKey};
+
+    /// A publish in the middle of a batch may end an attempt whose event is still to come in it.
+    #[test]
+    fn an_event_of_an_earlier_attempt_says_nothing_of_the_next() {
+        let servers = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let key = ServiceKey { protocol: Protocol::Tcp, listen: listener.local_addr().unwrap() };
+        let _client = TcpStream::connect(key.listen).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+
+        let destination = |server: &TcpListener| Destination {
+            address: server.local_addr().unwrap(),
+            weight: 1,
+            max_connections: 0,
+            alive: true,
+        };
+        let service = Arc::new(Service {
+            key,
+            group: "web".into(),
+            scheduler: Scheduler::RoundRobin,
+            scheduler_flags: SchedulerFlags::default(),
+            persistence: None,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(5),
+            proxy_protocol: None,
+            on_down: OnDown::Reset,
+            destinations: servers.iter().map(destination).collect(),
+        });
+        let mut slots = Slots::new(1);
+        let mut services = Services::default();
+        services.put(&Pool::compile(&service, None, &mut slots), 0);
+        let (index, _) = services.find(key).unwrap();
+        let shared =
+            Shared { clock: Clock::start(), open: PerThread::new(1), limit: AtomicU64::new(1), pipes: 0 };
+        let mut core = Core::new(0, Arc::new(shared)).unwrap();
+        let mut tcp = Tcp::new(core.now);
+        tcp.begin(&mut core, &mut services, index, accepted.into(), peer);
+
+        let earlier = Token::Server(0, tcp.connections[0].serial);
+        let first = tcp.connections[0].destination();
+        tcp.reset_dead(&mut core, &mut services, &BTreeSet::from([(index, first.unwrap())]));
+        let second = tcp.connections[0].destination();
+        assert!(second.is_some() && second != first);
+        tcp.event(&mut core, &mut services, earlier, EventFlags::OUT | EventFlags::HUP);
+        assert_eq!(tcp.connections[0].destination(), second);
+        assert!(matches!(tcp.connections[0].phase, Phase::Connecting(_)));
+        let now = Token::Server(0, tcp.connections[0].serial);
+        tcp.event(&mut core, &mut services, now, EventFlags::OUT);
+        assert!(matches!(tcp.connections[0].phase, Phase::Established(_)));
+    }
 }

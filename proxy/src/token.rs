@@ -4,8 +4,8 @@ const INDEX_BITS: u32 = 32;
 const SERIAL_BITS: u32 = 28;
 const SERIALS: u32 = 1 << SERIAL_BITS;
 
-/// The serial number tells a connection from an earlier one that had its index: an event may still be in the
-/// batch when its connection is gone.
+/// The serial number tells a connection from an earlier one that had its index, and from its own earlier
+/// attempts: an event may still be in the batch when what it is about is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
     /// Commands have come.
@@ -20,7 +20,7 @@ pub(crate) enum Token {
     Session(usize, Serial),
 }
 
-/// Counts connections, and comes round after 2^28.
+/// Counts attempts, and comes round after 2^28.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Serial(u32);
 

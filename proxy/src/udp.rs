@@ -160,7 +160,8 @@ impl Udp {
                     }
                 }
                 Err(Errno::AGAIN) => return,
-                Err(Errno::INTR) => {}
+                // A route with a smaller MTU has been found: later datagrams are cut to it.
+                Err(Errno::INTR | Errno::MSGSIZE) => {}
                 Err(_) => return self.refused(core, services, index),
             }
         }

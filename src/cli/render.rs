@@ -239,3 +239,49 @@ fn render_sorry_server(it: &SorryServer, paint: Paint) -> String {
         count(connections)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn real_server(state: &str, weight: u32) -> RealServer {
+        RealServer {
+            address: "192.0.2.1:80".parse().unwrap(),
+            state: state.to_owned(),
+            for_seconds: 1.0,
+            reason: "2 passes in a row".to_owned(),
+            weight,
+            configured_weight: 10,
+            operator_weight: None,
+            drained: false,
+            max_connections: 0,
+            traffic: Traffic::default(),
+            checks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_weight_below_its_target_has_its_reason() {
+        assert_eq!(why(&real_server("up", 10)), "2 passes in a row");
+        assert_eq!(why(&real_server("up", 3)), "2 passes in a row; slow start");
+        assert_eq!(why(&real_server("up", 0)), "2 passes in a row; the sorry server serves in its place");
+        assert_eq!(why(&real_server("down", 0)), "2 passes in a row");
+        let drained = RealServer { drained: true, ..real_server("down", 0) };
+        assert_eq!(why(&drained), "2 passes in a row; drained by an operator");
+        assert_eq!(why(&RealServer { state: "drained".to_owned(), ..drained }), "2 passes in a row");
+    }
+
+    #[test]
+    fn columns_line_up_and_only_colour_makes_escapes() {
+        let servers =
+            [real_server("up", 10), RealServer { operator_weight: Some(300), ..real_server("down", 0) }];
+        let plain = pool(&servers, Paint(false));
+        let at = |line: &str| line.find("2 passes").or(line.find("why")).unwrap();
+        let columns: Vec<_> = plain.lines().map(at).collect();
+        assert_eq!(columns, vec![columns[0]; 3], "{plain}");
+        assert!(plain.contains("0/300*") && !plain.contains('\u{1b}'), "{plain}");
+
+        let painted = pool(&servers, Paint(true));
+        assert!(painted.contains("\u{1b}[32mup") && painted.contains("\u{1b}[1;31mdown"), "{painted:?}");
+    }
+}

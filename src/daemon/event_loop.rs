@@ -16,9 +16,10 @@ use tracing::{debug, error, info, warn};
 use super::RunError;
 use super::events::EventLog;
 use super::flood::Flood;
+use super::loader::Loader;
 use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
-use crate::config::{self, DataplaneKind, Model};
+use crate::config::{DataplaneKind, Model};
 use crate::control::{self, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
 use crate::plan::{Description, keep_fixed};
@@ -69,13 +70,6 @@ struct Queues {
     interrupt: Signal,
 }
 
-/// Reads the configuration off the loop, one reading at a time; wishes during one are one more reading after it.
-struct Loader {
-    results: mpsc::Sender<Result<Model, String>>,
-    running: bool,
-    again: bool,
-}
-
 enum Turn {
     Observations(Vec<Observation>),
     Request(Request),
@@ -85,6 +79,8 @@ enum Turn {
     Terminate(&'static str),
     Deadline,
     Heartbeat,
+    /// The checks have ended by a bug of ours: health would stay as it is for ever.
+    NoChecks,
 }
 
 impl EventLoop {
@@ -134,7 +130,7 @@ impl EventLoop {
                 requests,
                 reports,
                 loads,
-                load: Loader { results: load, running: false, again: false },
+                load: Loader::new(load),
                 hangup: signal(SignalKind::hangup())?,
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -166,9 +162,10 @@ impl EventLoop {
             let deadline = self.engine.deadline().map(|deadline| deadline.max(ticked + TICK));
             let turn = self.queues.next(deadline, &mut heartbeat).await;
             let now = clock::now();
-            if watchdog
-                .is_some_and(|interval| now.duration_since(watched) >= interval.min(Duration::from_secs(5)))
-            {
+            let due =
+                |interval: Duration| now.duration_since(watched) >= interval.min(Duration::from_secs(5));
+            // A director that reaches no dataplane is no better than one that hangs itself.
+            if watchdog.is_some_and(due) && !self.dataplanes.hang() {
                 self.notifier.alive();
                 watched = now;
             }
@@ -196,6 +193,7 @@ impl EventLoop {
                         return Ok(());
                     }
                 }
+                Turn::NoChecks => return Err(lost("the task that runs the checks")),
             }
             self.flush();
         }
@@ -284,7 +282,7 @@ impl EventLoop {
     }
 
     fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
-        self.queues.load.running = false;
+        let again = self.queues.load.ended();
         if self.stopping.is_some() {
             // The service manager has been told of the stop; nothing may take that back.
             return;
@@ -303,7 +301,7 @@ impl EventLoop {
                 self.last_error = Some(mistakes);
             }
         }
-        if std::mem::take(&mut self.queues.load.again) {
+        if again {
             self.load();
         } else {
             self.notifier.ready(self.summary());
@@ -365,9 +363,10 @@ impl EventLoop {
     /// True when a stopping director has nothing left to wait for.
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
         if !self.dataplanes.are_running() {
-            let lost = RunError::Lost("a thread of a dataplane");
-            error!("{lost}");
-            return Err(lost);
+            return Err(lost("a thread of a dataplane"));
+        }
+        for kind in self.dataplanes.watch() {
+            error!(dataplane = %kind, "the dataplane hangs: what is decided does not reach it");
         }
         let Some(deadline) = self.stopping else { return Ok(false) };
         let active = self.dataplanes.active(ANSWER).await;
@@ -402,31 +401,17 @@ impl Queues {
             Some(result) = self.loads.recv() => Turn::Loaded(result),
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some((kind, report)) = self.reports.recv() => Turn::Report(kind, report),
-            Some(batch) = self.observations.recv() => Turn::Observations(batch),
+            batch = self.observations.recv() => batch.map_or(Turn::NoChecks, Turn::Observations),
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,
         }
     }
 }
 
-impl Loader {
-    /// Starts a reading; false when one is under way and another will follow.
-    fn request(&mut self, file: &std::path::Path) -> bool {
-        if self.running {
-            self.again = true;
-            return false;
-        }
-        self.running = true;
-        let (results, file) = (self.results.clone(), file.to_owned());
-        tokio::spawn(async move {
-            let load = move || config::load(&file).map_err(|mistakes| mistakes.to_string());
-            let loaded = tokio::task::spawn_blocking(load).await;
-            let loaded =
-                loaded.unwrap_or_else(|error| Err(format!("reading the configuration failed: {error}")));
-            let _stopping = results.send(loaded).await;
-        });
-        true
-    }
+fn lost(what: &'static str) -> RunError {
+    let lost = RunError::Lost(what);
+    error!("{lost}");
+    lost
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -13,6 +13,7 @@
 mod event_loop;
 mod events;
 mod flood;
+mod loader;
 mod logging;
 mod notify;
 mod snapshot;

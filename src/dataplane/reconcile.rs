@@ -4,6 +4,7 @@
 //! table counts, and after an error, as well as every resync interval, the whole is compared again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -29,6 +30,7 @@ pub struct Report {
 pub struct Reconciler {
     orders: Arc<Mutex<Orders>>,
     requests: SyncSender<Request>,
+    turns: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,16 +73,18 @@ impl Reconciler {
     ) -> std::io::Result<Self> {
         let orders = Arc::<Mutex<Orders>>::default();
         let (requests, queue) = sync_channel(QUEUE);
+        let turns = Arc::<AtomicU64>::default();
         let round = Round {
             kind,
             dataplane,
             resync,
             reports,
             orders: Arc::clone(&orders),
+            turns: Arc::clone(&turns),
             reported: Report::default(),
         };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
-        Ok(Self { orders, requests, thread: Some(thread) })
+        Ok(Self { orders, requests, turns, thread: Some(thread) })
     }
 
     /// From now on this is what should be.
@@ -106,6 +110,11 @@ impl Reconciler {
     /// False when the thread, or a part of the dataplane, has ended, which is a bug.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Grows at least once a second unless the dataplane hangs.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     fn order(&self, give: impl FnOnce(&mut Orders)) {
@@ -162,6 +171,7 @@ struct Round {
     resync: Duration,
     reports: mpsc::Sender<(DataplaneKind, Report)>,
     orders: Arc<Mutex<Orders>>,
+    turns: Arc<AtomicU64>,
     reported: Report,
 }
 
@@ -172,6 +182,7 @@ impl Round {
         let mut due = clock::now() + self.resync;
         let mut accepting = true;
         while self.dataplane.is_whole() {
+            self.turns.fetch_add(1, Ordering::Relaxed);
             let wait = due.saturating_duration_since(clock::now()).min(LOOK);
             match queue.recv_timeout(wait) {
                 // Whoever asked may have left.

@@ -9,8 +9,18 @@ use tokio::sync::mpsc;
 use super::{CounterSource, Counters, Dataplane, Reconciler, Report, Table};
 use crate::config::DataplaneKind;
 
+// So many heartbeats without a turn of the dataplane's thread: it hangs.
+const HANGING: u32 = 100;
+
 /// The event loop's end of all dataplanes.
-pub struct Dataplanes(BTreeMap<DataplaneKind, Reconciler>);
+pub struct Dataplanes(BTreeMap<DataplaneKind, Watched>);
+
+/// A dataplane, the turns of its thread, and the looks since they last grew.
+struct Watched {
+    reconciler: Reconciler,
+    turns: u64,
+    still: u32,
+}
 
 /// Asks all dataplanes for their counters.
 #[derive(Clone)]
@@ -24,14 +34,15 @@ impl Dataplanes {
         reports: &mpsc::Sender<(DataplaneKind, Report)>,
     ) -> std::io::Result<Self> {
         let start = |(kind, dataplane)| {
-            Reconciler::start(kind, dataplane, resync, reports.clone()).map(|reconciler| (kind, reconciler))
+            let reconciler = Reconciler::start(kind, dataplane, resync, reports.clone())?;
+            Ok((kind, Watched { reconciler, turns: 0, still: 0 }))
         };
         dataplanes.into_iter().map(start).collect::<Result<_, _>>().map(Self)
     }
 
     /// From now on this is what should be.
     pub fn set_desired(&self, table: &Table) {
-        for (kind, reconciler) in &self.0 {
+        for (kind, Watched { reconciler, .. }) in &self.0 {
             let mine = table.iter().filter(|(_, service)| service.attributes.dataplane.kind() == *kind);
             reconciler
                 .set_desired(Arc::new(mine.map(|(key, service)| (*key, Arc::clone(service))).collect()));
@@ -40,26 +51,45 @@ impl Dataplanes {
 
     /// Another handle for counters only.
     pub fn counter_sources(&self) -> CounterSources {
-        CounterSources(self.0.values().map(Reconciler::counter_source).collect())
+        CounterSources(self.0.values().map(|it| it.reconciler.counter_source()).collect())
     }
 
     /// Takes no new connections from now on.
     pub fn stop_accepting(&self) {
-        self.0.values().for_each(Reconciler::stop_accepting);
+        self.0.values().for_each(|it| it.reconciler.stop_accepting());
     }
 
     /// Connections that live; none when a dataplane does not answer in time.
     pub async fn active(&self, deadline: Duration) -> Option<u64> {
         let mut active = 0;
-        for reconciler in self.0.values() {
-            active += reconciler.active(deadline).await?;
+        for it in self.0.values() {
+            active += it.reconciler.active(deadline).await?;
         }
         Some(active)
     }
 
     /// Are all threads still there?
     pub fn are_running(&self) -> bool {
-        self.0.values().all(Reconciler::is_running)
+        self.0.values().all(|it| it.reconciler.is_running())
+    }
+
+    /// To be called at every heartbeat. Names those that have just been found to hang.
+    pub fn watch(&mut self) -> Vec<DataplaneKind> {
+        let mut found = Vec::new();
+        for (kind, it) in &mut self.0 {
+            let turns = it.reconciler.turns();
+            it.still = if turns == it.turns { it.still.saturating_add(1) } else { 0 };
+            it.turns = turns;
+            if it.still == HANGING {
+                found.push(*kind);
+            }
+        }
+        found
+    }
+
+    /// Does one of them not turn any more?
+    pub fn hang(&self) -> bool {
+        self.0.values().any(|it| it.still >= HANGING)
     }
 }
 

@@ -140,6 +140,25 @@ fn a_dead_pool_put_in_place_by_a_reload_gives_way_to_the_sorry_server() {
 }
 
 #[test]
+fn a_virtual_server_moves_to_another_address_and_keeps_its_connections() {
+    let (pool, before, after) = ([Web::start()], free_port(), free_port());
+    let director = start(&web(before, "", &pool), &pool);
+    wait_for_servers(before, &[&pool[0]]);
+    let mut living = Kept::connect(before).unwrap();
+    living.get().unwrap();
+
+    director.reload(&web(after, "", &pool));
+
+    wait_for("the new address", PATIENCE, || get(after, "/").ok());
+    wait_for("the old address to be closed", PATIENCE, || get(before, "/").is_err().then_some(()));
+    living.get().expect("a connection outlives its listener");
+    let status = director.virtual_server("web");
+    assert_eq!(status["listen"].as_array().unwrap().len(), 1);
+    assert_eq!(status["real_servers"][0]["state"], "up", "what is known of the server is kept");
+    assert!(status["real_servers"][0]["active"].as_u64() >= Some(1), "{status:#}");
+}
+
+#[test]
 fn both_families_on_either_side() {
     let (v4, v6) = (Web::start(), Web::start_on("[::1]:0"));
     let loopback: IpAddr = "::1".parse().unwrap();

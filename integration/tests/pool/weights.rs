@@ -84,6 +84,25 @@ fn persistence_keeps_a_network_with_its_server() {
 }
 
 #[test]
+fn persistence_outlasts_a_reload() {
+    let (pool, listen) = ([Web::start(), Web::start(), Web::start()], free_port());
+    let lines = "scheduler = \"rr\"\npersistence = \"300s\"";
+    let director = start(&web(listen, lines, &pool), &pool);
+    let home = ask_from("127.0.1.1", listen);
+
+    for configuration in [
+        web(listen, lines, &pool).replace("weight = 10", "weight = 3"),
+        web(listen, &lines.replace("rr", "wlc"), &pool),
+        web(listen, &lines.replace("300s", "200s"), &pool),
+    ] {
+        director.reload(&configuration);
+        for _ in 0..5 {
+            assert_eq!(ask_from("127.0.1.1", listen), home);
+        }
+    }
+}
+
+#[test]
 fn a_source_hash_keeps_clients_with_their_server() {
     let (pool, listen) = ([Web::start(), Web::start(), Web::start()], free_port());
     let director = start(&web(listen, "scheduler = \"sh\"", &pool), &pool);

@@ -57,25 +57,35 @@ impl Link {
     }
 
     /// Sends messages together; what the kernel said to each.
+    ///
+    /// The kernel says nothing at all to one whose handling was interrupted. So that nobody waits for that, an
+    /// empty message comes last, which it always acknowledges.
     pub(super) fn exchange<M: Content>(
         &mut self,
         family: u16,
         messages: Vec<M>,
         deadline: Instant,
     ) -> Result<Vec<Result<(), Errno>>, Fault> {
-        let mut answers = vec![None; messages.len()];
-        let first = self.send(family, messages, NLM_F_REQUEST | NLM_F_ACK)?;
-        while answers.contains(&None) {
+        let mut answers = vec![Err(Errno::INTR); messages.len()];
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for message in messages {
+            self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | NLM_F_ACK);
+        }
+        let last = self.append(&mut bytes, NetlinkPayload::<GenlMessage<M>>::Noop, NLM_F_REQUEST | NLM_F_ACK);
+        self.send(&bytes)?;
+        loop {
             for received in self.receive::<M>(deadline)? {
+                let NetlinkPayload::Error(answer) = received.payload else { continue };
+                if received.sequence == last {
+                    return Ok(answers);
+                }
                 let place = usize::try_from(received.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
-                if let (Some(answer), NetlinkPayload::Error(error)) =
-                    (answers.get_mut(place), received.payload)
-                {
-                    *answer = Some(outcome(error.raw_code()));
+                if let Some(place) = answers.get_mut(place) {
+                    *place = outcome(answer.raw_code());
                 }
             }
         }
-        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Asks one thing; everything that was answered.
@@ -87,7 +97,9 @@ impl Link {
         deadline: Instant,
     ) -> Result<Vec<M>, Fault> {
         let flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST | NLM_F_ACK };
-        let asked = self.send(family, vec![message], flags)?;
+        let mut bytes = Vec::new();
+        let asked = self.append(&mut bytes, inner(family, message), flags);
+        self.send(&bytes)?;
         let mut answers = Vec::new();
         let code = 'answered: loop {
             for received in self.receive::<M>(deadline)? {
@@ -105,27 +117,30 @@ impl Link {
         outcome(code).map(|()| answers).map_err(Fault::general)
     }
 
-    /// Sends messages in one go; the first one's sequence number, the others' follow it.
-    fn send<M: Content>(&mut self, family: u16, messages: Vec<M>, flags: u16) -> Result<u32, Fault> {
-        let first = self.sequence.wrapping_add(1);
-        let mut bytes = Vec::new();
-        for message in messages {
-            self.sequence = self.sequence.wrapping_add(1);
-            let mut message = GenlMessage::from_payload(message);
-            message.set_resolved_family_id(family);
-            let mut header = NetlinkHeader::default();
-            header.flags = flags;
-            header.sequence_number = self.sequence;
-            let mut message = NetlinkMessage::new(header, message.into());
-            message.finalize();
-            let start = bytes.len();
-            // Every message is a multiple of 4 bytes long, as netlink wants it.
-            bytes.resize(start + message.buffer_len(), 0);
-            message.serialize(&mut bytes[start..]);
-        }
+    /// Adds a message to what is to be sent; its sequence number.
+    fn append<M: Content>(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        payload: NetlinkPayload<GenlMessage<M>>,
+        flags: u16,
+    ) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, payload);
+        message.finalize();
+        let start = bytes.len();
+        // Every message is a multiple of 4 bytes long, as netlink wants it.
+        bytes.resize(start + message.buffer_len(), 0);
+        message.serialize(&mut bytes[start..]);
+        self.sequence
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         loop {
-            match self.socket.send(&bytes, 0).map_err(from_io) {
-                Ok(_) => return Ok(first),
+            match self.socket.send(bytes, 0).map_err(from_io) {
+                Ok(_) => return Ok(()),
                 Err(Fault::Kernel(Errno::INTR)) => {}
                 Err(fault) => return Err(fault),
             }
@@ -175,6 +190,12 @@ impl Link {
             Err(errno) => Err(Fault::Kernel(errno)),
         }
     }
+}
+
+fn inner<M: Content>(family: u16, message: M) -> NetlinkPayload<GenlMessage<M>> {
+    let mut message = GenlMessage::from_payload(message);
+    message.set_resolved_family_id(family);
+    message.into()
 }
 
 /// The kernel's code of an answer: 0 or a negative error number.

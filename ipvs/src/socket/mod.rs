@@ -190,9 +190,9 @@ impl Connection {
             return Ok(());
         }
         if let Some(other) = running.into_iter().find(|running| running.role == daemon.role) {
-            self.daemon_command(Command::DelDaemon, &other)?;
+            self.try_stop_daemon(&other)?;
         }
-        self.daemon_command(Command::NewDaemon, daemon)
+        self.command(daemon_command(Command::NewDaemon, daemon))
     }
 
     /// Stops the synchronisation daemon of a role, if one runs.
@@ -202,15 +202,18 @@ impl Connection {
             running
                 .iter()
                 .filter(|running| running.role == role)
-                .try_for_each(|running| it.daemon_command(Command::DelDaemon, running))
+                .try_for_each(|running| it.try_stop_daemon(running))
         };
         stop(self)
             .map_err(|fault| fault.during(format!("stopping the {role} synchronisation daemon of IPVS")))
     }
 
-    fn daemon_command(&mut self, command: Command, daemon: &SyncDaemon) -> Result<(), Fault> {
-        let daemon = Attribute::Daemon(Nested::new(encode_daemon(daemon)));
-        self.command(Message::Command(command, vec![daemon]))
+    fn try_stop_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Fault> {
+        match self.command(daemon_command(Command::DelDaemon, daemon)) {
+            // It is stopped, and its thread had not even begun.
+            Err(Fault::Kernel(Errno::INTR)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Resets the statistics of a service and its destinations, or of everything.
@@ -223,7 +226,9 @@ impl Connection {
     }
 
     fn command(&mut self, message: Message) -> Result<(), Fault> {
-        self.query(message, false, self.deadline()).map(drop)
+        let deadline = self.deadline();
+        let answers = self.link.exchange(self.family, vec![message], deadline)?;
+        answers.into_iter().collect::<Result<(), Errno>>().map_err(Fault::general)
     }
 
     fn query(&mut self, message: Message, dump: bool, deadline: Instant) -> Result<Vec<Message>, Fault> {
@@ -233,6 +238,10 @@ impl Connection {
     fn deadline(&self) -> Instant {
         clock::now() + self.timeout
     }
+}
+
+fn daemon_command(command: Command, daemon: &SyncDaemon) -> Message {
+    Message::Command(command, vec![Attribute::Daemon(Nested::new(encode_daemon(daemon)))])
 }
 
 fn attributes(message: Message) -> Vec<Attribute> {

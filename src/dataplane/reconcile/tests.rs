@@ -174,10 +174,19 @@ async fn a_dataplane_that_hangs_holds_nobody_up_and_misses_no_order() {
         assert_eq!(reconciler.active(Duration::from_millis(1)).await, None);
     }
     reconciler.set_desired(table(1));
+    let turns = reconciler.turns();
+    tokio::time::sleep(2 * LOOK).await;
+    assert_eq!(reconciler.turns(), turns, "one can see that it hangs");
 
     fake.with(|state| state.hangs = false);
 
     fake.until("the table in spite of the full queue", |state| state.held == *table(1)).await;
+    let goes_on = async {
+        while reconciler.turns() < turns + QUEUE as u64 + 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, goes_on).await.expect("it turns with nothing to do as well");
     assert_eq!(reconciler.active(PATIENCE).await, Some(7));
 }
 
