@@ -64,7 +64,7 @@ const END: Duration = Duration::from_secs(5);
 
 impl Reconciler {
     /// Starts the thread. Reports arrive when the set of errors changes; a report that the receiver has no room
-    /// for is made again a round later.
+    /// for is made again soon.
     pub fn start(
         kind: DataplaneKind,
         dataplane: Box<dyn Dataplane>,
