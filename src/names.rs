@@ -3,7 +3,8 @@
 use std::fmt::{Display, Formatter, Result};
 
 use crate::config::{
-    DataplaneKind, LogFormat, LogLevel, OnDown, Protocol, ProxyProtocol, Scheduler, SchedulerFlags,
+    Checksum, DataplaneKind, Family, Forwarding, IpvsOnDown, Listen, LogFormat, LogLevel, OnDown, OnStop,
+    Protocol, ProxyProtocol, Scheduler, SchedulerFlags, Tunnel,
 };
 
 impl Display for Protocol {
@@ -11,6 +12,7 @@ impl Display for Protocol {
         f.write_str(match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
         })
     }
 }
@@ -24,6 +26,14 @@ impl Display for Scheduler {
             Self::WeightedLeastConnection => "wlc",
             Self::SourceHash => "sh",
             Self::Maglev => "mh",
+            Self::DestinationHash => "dh",
+            Self::LocalityLeastConnection => "lblc",
+            Self::LocalityLeastConnectionReplicated => "lblcr",
+            Self::ShortestExpectedDelay => "sed",
+            Self::NeverQueue => "nq",
+            Self::WeightedFailover => "fo",
+            Self::WeightedOverflow => "ovf",
+            Self::PowerOfTwo => "twos",
         })
     }
 }
@@ -32,6 +42,7 @@ impl Display for DataplaneKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(match self {
             Self::Proxy => "proxy",
+            Self::Ipvs => "ipvs",
         })
     }
 }
@@ -80,6 +91,66 @@ impl Display for LogLevel {
             Self::Info => "info",
             Self::Debug => "debug",
             Self::Trace => "trace",
+        })
+    }
+}
+
+impl Display for Listen {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Address { protocol, address } => write!(f, "{protocol} {address}"),
+            Self::Fwmark { mark, family } => write!(f, "fwmark {mark} {family}"),
+        }
+    }
+}
+
+impl Display for Family {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        })
+    }
+}
+
+impl Display for Forwarding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Nat => f.write_str("nat"),
+            Self::Direct => f.write_str("direct"),
+            Self::Tunnel(Tunnel::Ipip) => f.write_str("tunnel ipip"),
+            Self::Tunnel(Tunnel::Gue { port, checksum }) => {
+                write!(f, "tunnel gue port {port} checksum {checksum}")
+            }
+            Self::Tunnel(Tunnel::Gre { checksum }) => write!(f, "tunnel gre checksum {checksum}"),
+        }
+    }
+}
+
+impl Display for Checksum {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Sum => "sum",
+            Self::Remote => "remote",
+        })
+    }
+}
+
+impl Display for IpvsOnDown {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Quiesce => "quiesce",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+impl Display for OnStop {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Keep => "keep",
+            Self::Clear => "clear",
         })
     }
 }

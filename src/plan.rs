@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_checkers::{Body, HttpSpec, HttpVersion, Spec};
 use tidegate_engine::Initially;
 
-use crate::config::{Check, Director, Model, Persistence, VirtualServer};
+use crate::config::{Check, Dataplane, Director, Model, Persistence, VirtualServer};
 
 /// The keys of `[director]` that a reload applies; the others are fixed at the start.
 const RELOADED: [&str; 2] = ["id", "shutdown_grace"];
@@ -84,28 +84,24 @@ impl Description {
             let values = [
                 ("weight", server.weight.to_string()),
                 ("max_connections", server.max_connections.to_string()),
+                ("resume_below", server.resume_below.to_string()),
+                ("forwarding", server.forwarding.to_string()),
             ];
             self.add(format!("{section}, real server {}", server.address), values);
         }
-        self.add(
-            section,
-            [
-                ("listen", list(&it.listen)),
-                ("protocol", it.protocol.to_string()),
-                ("dataplane", it.dataplane.to_string()),
-                ("scheduler", it.scheduler.to_string()),
-                ("scheduler_flags", it.scheduler_flags.to_string()),
-                ("persistence", or_none(it.persistence.as_ref().map(persistence))),
-                ("quorum", it.quorum.to_string()),
-                ("hysteresis", it.hysteresis.to_string()),
-                ("sorry_server", or_none(it.sorry_server)),
-                ("slow_start", duration(it.slow_start)),
-                ("on_down", it.on_down.to_string()),
-                ("connect_timeout", duration(it.connect_timeout)),
-                ("idle_timeout", duration(it.idle_timeout)),
-                ("proxy_protocol", or_none(it.proxy_protocol)),
-            ],
-        );
+        let mut values = dataplane(&it.dataplane);
+        values.extend([
+            ("listen", list(&it.listen)),
+            ("scheduler", it.scheduler.to_string()),
+            ("scheduler_flags", it.scheduler_flags.to_string()),
+            ("persistence", or_none(it.persistence.as_ref().map(persistence))),
+            ("quorum", it.quorum.to_string()),
+            ("hysteresis", it.hysteresis.to_string()),
+            ("sorry_server", or_none(it.sorry_server.map(|it| it.address))),
+            ("sorry_server.forwarding", or_none(it.sorry_server.map(|it| it.forwarding))),
+            ("slow_start", duration(it.slow_start)),
+        ]);
+        self.add(section, values);
     }
 
     fn add_check(&mut self, section: String, check: &Check) {
@@ -185,6 +181,25 @@ fn director(it: &Director) -> [(&'static str, String); 9] {
         ("log.format", it.log.format.to_string()),
         ("log.level", it.log.level.to_string()),
     ]
+}
+
+fn dataplane(dataplane: &Dataplane) -> Vec<(&'static str, String)> {
+    let mut values = vec![("dataplane", dataplane.kind().to_string())];
+    match dataplane {
+        Dataplane::Proxy(options) => values.extend([
+            ("on_down", options.on_down.to_string()),
+            ("connect_timeout", duration(options.connect_timeout)),
+            ("idle_timeout", duration(options.idle_timeout)),
+            ("proxy_protocol", or_none(options.proxy_protocol)),
+        ]),
+        Dataplane::Ipvs(options) => values.extend([
+            ("on_down", options.on_down.to_string()),
+            ("on_stop", options.on_stop.to_string()),
+            ("one_packet", options.one_packet.to_string()),
+            ("persistence.engine", or_none(options.persistence_engine.as_deref())),
+        ]),
+    }
+    values
 }
 
 fn question(spec: &Spec) -> Vec<(&'static str, String)> {

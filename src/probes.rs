@@ -71,7 +71,7 @@ impl Assignment<'_> {
             name: Arc::clone(&configured.name),
             quorum: configured.quorum,
             hysteresis: configured.hysteresis,
-            sorry_server: configured.sorry_server,
+            sorry_server: configured.sorry_server.map(|it| it.address),
             slow_start: configured.slow_start,
             checks: configured.checks.iter().map(check).collect(),
             real_servers: configured.real_servers.iter().map(&mut real_server).collect(),

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+use tidegate::config::{self, OnDown, Protocol, ProxyOptions, Scheduler, SchedulerFlags};
 use tidegate::dataplane::{
     Attributes, Dataplane, Destination, ProxyDataplane, Service, ServiceKey, Table, plan,
 };
@@ -32,46 +32,44 @@ fn ask(listen: SocketAddr) -> Option<SocketAddr> {
     text.parse().ok()
 }
 
-fn service(servers: &[(SocketAddr, u32)]) -> Arc<Service> {
-    let destination = |weight| Destination { weight, max_connections: 0, alive: true };
+fn pool(options: &config::Dataplane, servers: &[(SocketAddr, u32)]) -> Arc<Service> {
+    let destination = |weight| Destination::new(weight);
     Arc::new(Service {
         attributes: Attributes {
             group: "web".into(),
             scheduler: Scheduler::RoundRobin,
             scheduler_flags: SchedulerFlags::default(),
             persistence: None,
-            connect_timeout: Duration::from_secs(3),
-            idle_timeout: Duration::from_secs(60),
-            proxy_protocol: None,
-            on_down: OnDown::Keep,
+            dataplane: options.clone(),
         },
         destinations: servers.iter().map(|(address, weight)| (*address, destination(*weight))).collect(),
     })
 }
 
 fn tcp(address: SocketAddr) -> ServiceKey {
-    ServiceKey { protocol: Protocol::Tcp, address }
+    ServiceKey::Address { protocol: Protocol::Tcp, address }
 }
 
 /// One round of what the reconcile loop does.
 fn reconcile(dataplane: &mut dyn Dataplane, desired: &Table) {
-    let changes = plan(desired, &dataplane.observe().unwrap());
+    let changes = plan(desired, &dataplane.observe(desired).unwrap());
     for result in dataplane.apply(&changes) {
         result.unwrap();
     }
-    assert_eq!(dataplane.observe().unwrap(), *desired);
-    assert_eq!(plan(desired, &dataplane.observe().unwrap()), []);
+    assert_eq!(dataplane.observe(desired).unwrap(), *desired);
+    assert_eq!(plan(desired, &dataplane.observe(desired).unwrap()), []);
     for result in dataplane.apply(&changes) {
         result.expect("changes that are already made are no error");
     }
-    assert_eq!(dataplane.observe().unwrap(), *desired);
+    assert_eq!(dataplane.observe(desired).unwrap(), *desired);
 }
 
 fn who_answers(listen: SocketAddr) -> BTreeSet<SocketAddr> {
     (0..20).map(|_| ask(listen).expect("an answer")).collect()
 }
 
-fn conforms(dataplane: &mut dyn Dataplane) {
+fn conforms(dataplane: &mut dyn Dataplane, options: &config::Dataplane) {
+    let service = |servers: &[(SocketAddr, u32)]| pool(options, servers);
     let (one, two, three) = (server(), server(), server());
     let (web, other) = (free_port(), free_port());
 
@@ -117,5 +115,11 @@ fn conforms(dataplane: &mut dyn Dataplane) {
 #[test]
 fn the_proxy_conforms() {
     let proxy = tidegate_proxy::Proxy::start(tidegate_proxy::Settings::default()).unwrap();
-    conforms(&mut ProxyDataplane::new(proxy));
+    let options = config::Dataplane::Proxy(ProxyOptions {
+        on_down: OnDown::Keep,
+        connect_timeout: Duration::from_secs(3),
+        idle_timeout: Duration::from_secs(60),
+        proxy_protocol: None,
+    });
+    conforms(&mut ProxyDataplane::new(proxy), &options);
 }

@@ -81,9 +81,9 @@ fn director(it: &Director, paint: Paint) -> String {
 }
 
 fn render_virtual_server(it: &VirtualServer, paint: Paint) -> String {
-    let listen: Vec<_> = it.listen.iter().map(|listen| listen.address.to_string()).collect();
+    let listen: Vec<_> = it.listen.iter().map(|listen| listen.address.as_str()).collect();
     let mut text =
-        format!("{}  {} {}  {}\n", paint.strong(&it.name), it.protocol, listen.join(" "), it.scheduler);
+        format!("{}  {} {}  {}\n", paint.strong(&it.name), listen.join(", "), it.dataplane, it.scheduler);
     text.push_str(&quorum(it, paint));
     for listen in &it.listen {
         text.push_str(&listener(listen, paint));

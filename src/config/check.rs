@@ -13,7 +13,7 @@ use super::http::{HTTP_KEYS, HTTPS_KEYS, HttpKeys, TlsKeys};
 use super::model::{Check, Protocol, RealServer};
 use super::place::{At, Place};
 use super::reader::Table;
-use super::values::{self, DAY, boolean, duration, integer, ip, one_of, peer, show};
+use super::values::{self, DAY, Port, boolean, duration, integer, ip, one_of, peer, show};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,19 +57,21 @@ pub(super) fn defaults(mut table: Table<'_>, context: &mut Context) -> CheckKeys
     keys
 }
 
-/// The checks of one virtual server. Without any, TCP gets one by the defaults, and UDP none.
+/// The checks of one virtual server. Without any, TCP and an fwmark get one by the defaults, UDP and SCTP none.
 pub(super) fn read(
     tables: Vec<Table<'_>>,
     written: bool,
-    protocol: Protocol,
-    pool: &[RealServer],
+    protocol: Option<Protocol>,
+    pool: &[At<RealServer>],
     context: &mut Context,
 ) -> Vec<Check> {
     if !written {
         let kind = context.defaults.kind.as_ref().map_or(Kind::Tcp, |it| it.value);
         return match (protocol, kind) {
-            (Protocol::Udp, _) | (_, Kind::None) => Vec::new(),
-            (Protocol::Tcp, kind) => vec![build(CheckKeys::default(), kind, kind.name().into(), context)],
+            (Some(Protocol::Udp | Protocol::Sctp), _) | (_, Kind::None) => Vec::new(),
+            (Some(Protocol::Tcp) | None, kind) => {
+                vec![build(CheckKeys::default(), kind, kind.name().into(), context)]
+            }
         };
     }
     let several = tables.len() > 1;
@@ -86,7 +88,7 @@ fn one(
     several: bool,
     names: &mut BTreeSet<Arc<str>>,
     before: &[Check],
-    pool: &[RealServer],
+    pool: &[At<RealServer>],
     context: &mut Context,
 ) -> Option<Check> {
     let written = kind(&mut table);
@@ -161,9 +163,9 @@ fn one(
 }
 
 /// A local address of one family cannot be used to reach a target of the other.
-fn one_family(table: &Table<'_>, check: &Check, place: Option<Place>, pool: &[RealServer]) {
+fn one_family(table: &Table<'_>, check: &Check, place: Option<Place>, pool: &[At<RealServer>]) {
     let Some(bind) = check.bind else { return };
-    let pool = pool.iter().map(|server| server.address);
+    let pool = pool.iter().map(|server| server.value.address);
     let mut targets = check.connect_to.into_iter().chain(pool.filter(|_| check.connect_to.is_none()));
     if let Some(target) = targets.find(|target| target.is_ipv4() != bind.is_ipv4()) {
         table.note(
@@ -226,7 +228,7 @@ fn timing(table: &mut Table<'_>) -> CheckKeys {
         initially: table.take("initially", one_of(&[("down", Initially::Down), ("up", Initially::Up)])),
         only_admission: table.take("only_admission", boolean),
         port: table.take("port", integer(1..=65_535)),
-        connect_to: table.take("connect_to", peer),
+        connect_to: table.take("connect_to", peer(Port::Needed)),
         bind: table.take("bind", ip),
         fwmark: table.take("fwmark", integer(1..=u64::from(u32::MAX))),
         http: HttpKeys::default(),

@@ -5,6 +5,7 @@
 //! split   one piece of text per virtual server
 //! reader  strict tables over the `toml` crate's tree; a mistake is noted and reading goes on
 //! director, virtual_server, check, http, real_server: one section each, straight into the model
+//! dataplane, listen, forwarding: what differs between the dataplanes
 //! validate  rules over several values
 //! mistake  places become lines and columns, for the mistakes that are shown
 //! ```
@@ -13,8 +14,11 @@
 //! is handed out only when nothing was noted.
 
 mod check;
+mod dataplane;
 mod director;
+mod forwarding;
 mod http;
+mod listen;
 mod load;
 mod mistake;
 mod model;
@@ -29,7 +33,6 @@ mod values;
 mod virtual_server;
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,7 +99,7 @@ struct Context {
     defaults: CheckKeys,
     /// What must be unique, and where it is written.
     names: Vec<At<Arc<str>>>,
-    listens: Vec<At<(Protocol, SocketAddr, Arc<str>)>>,
+    listens: Vec<At<(Listen, DataplaneKind, Arc<str>)>>,
     /// What many checks have in common is stored once.
     specs: HashSet<Arc<Spec>>,
     check_names: HashSet<Arc<str>>,

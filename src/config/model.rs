@@ -77,12 +77,10 @@ pub enum LogLevel {
 pub struct VirtualServer {
     /// Unique.
     pub name: Arc<str>,
-    /// Never empty; unique per protocol over all virtual servers.
-    pub listen: Vec<SocketAddr>,
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// Who carries the traffic.
-    pub dataplane: DataplaneKind,
+    /// Never empty; unique over all virtual servers.
+    pub listen: Vec<Listen>,
+    /// Who carries the traffic, with what only that dataplane has.
+    pub dataplane: Dataplane,
     /// How a real server is chosen.
     pub scheduler: Scheduler,
     /// `scheduler_flags = ["fallback", "port"]`, for `sh` and `mh`.
@@ -94,17 +92,9 @@ pub struct VirtualServer {
     /// Half the width of the band around it.
     pub hysteresis: u32,
     /// Where traffic goes while the quorum is lost; never one of the pool.
-    pub sorry_server: Option<SocketAddr>,
+    pub sorry_server: Option<SorryServer>,
     /// The ramp after a recovery; zero for none.
     pub slow_start: Duration,
-    /// What becomes of the connections of a server that died.
-    pub on_down: OnDown,
-    /// Over all attempts to reach a real server for one connection.
-    pub connect_timeout: Duration,
-    /// A connection without a byte in either direction for this long is closed.
-    pub idle_timeout: Duration,
-    /// Tells the real server who the client is.
-    pub proxy_protocol: Option<ProxyProtocol>,
     /// All must pass; empty (`type = "none"`): the servers are always healthy.
     pub checks: Vec<Check>,
     /// Sorted by address; addresses are unique.
@@ -149,6 +139,92 @@ pub struct RealServer {
     pub weight: u32,
     /// The most connections; 0: no limit.
     pub max_connections: u32,
+    /// Having reached the most, the server gets new connections again below this; 0: the kernel's three quarters.
+    /// Only with IPVS.
+    pub resume_below: u32,
+    /// How packets come to it. Always [`Forwarding::Nat`] with the proxy.
+    pub forwarding: Forwarding,
+}
+
+/// `sorry_server = "127.0.0.1:8081"`, or with IPVS also `{ address = "…", forwarding = "direct" }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SorryServer {
+    /// Where.
+    pub address: SocketAddr,
+    /// How packets come to it.
+    pub forwarding: Forwarding,
+}
+
+/// What a virtual server takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listen {
+    /// What comes to an address and a port.
+    Address {
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// What the packet filter has marked: `fwmark = 7`. Only with IPVS.
+    Fwmark {
+        /// Never 0.
+        mark: u32,
+        /// `fwmark_family = "ipv4"`, the default, or `"ipv6"`.
+        family: Family,
+    },
+}
+
+/// Address families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Family {
+    /// IPv4
+    #[default]
+    Ipv4,
+    /// IPv6
+    Ipv6,
+}
+
+/// How packets come to a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwarding {
+    /// `"nat"`: the destination address is rewritten, both ways.
+    #[default]
+    Nat,
+    /// `"direct"`: only the Ethernet address is.
+    Direct,
+    /// `"tunnel"`, or a table such as `{ tunnel = "gue", port = 6080, checksum = "none" }`
+    Tunnel(Tunnel),
+}
+
+/// What is put around a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// `"ipip"`
+    Ipip,
+    /// `"gue"`, with the port that it needs.
+    Gue {
+        /// Of the real server.
+        port: u16,
+        /// Over the outer packet.
+        checksum: Checksum,
+    },
+    /// `"gre"`
+    Gre {
+        /// Over the outer packet.
+        checksum: Checksum,
+    },
+}
+
+/// The checksum of a tunnel's outer packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksum {
+    /// `"none"`
+    #[default]
+    None,
+    /// `"sum"`
+    Sum,
+    /// `"remote"`: remote checksum offload, with GUE only.
+    Remote,
 }
 
 /// Transport protocols.
@@ -158,14 +234,82 @@ pub enum Protocol {
     Tcp,
     /// `udp`
     Udp,
+    /// `sctp`, only with IPVS.
+    Sctp,
 }
 
-/// Who carries the traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+/// `dataplane = "proxy"`, the default, or `"ipvs"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dataplane {
+    /// The daemon itself.
+    Proxy(ProxyOptions),
+    /// The kernel.
+    Ipvs(IpvsOptions),
+}
+
+impl Dataplane {
+    /// Which it is.
+    pub fn kind(&self) -> DataplaneKind {
+        match self {
+            Self::Proxy(_) => DataplaneKind::Proxy,
+            Self::Ipvs(_) => DataplaneKind::Ipvs,
+        }
+    }
+}
+
+/// The dataplanes that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DataplaneKind {
     /// The daemon itself.
-    #[default]
     Proxy,
+    /// The kernel.
+    Ipvs,
+}
+
+/// What only the proxy has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// What becomes of the connections of a server that died.
+    pub on_down: OnDown,
+    /// Over all attempts to reach a real server for one connection.
+    pub connect_timeout: Duration,
+    /// A connection without a byte in either direction for this long is closed.
+    pub idle_timeout: Duration,
+    /// Tells the real server who the client is.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// What only IPVS has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpvsOptions {
+    /// `one_packet = true`: every datagram is scheduled by itself; UDP or an fwmark only.
+    pub one_packet: bool,
+    /// `persistence = { engine = "sip" }`: what tells clients apart in place of their address; UDP only.
+    pub persistence_engine: Option<Arc<str>>,
+    /// What becomes of the entry of a server that died.
+    pub on_down: IpvsOnDown,
+    /// What becomes of the kernel's table when the director stops.
+    pub on_stop: OnStop,
+}
+
+/// `on_down` with IPVS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IpvsOnDown {
+    /// `quiesce`: weight 0, so that live connections go on.
+    #[default]
+    Quiesce,
+    /// `remove`: the entry goes, and its connections with it.
+    Remove,
+}
+
+/// `on_stop` with IPVS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStop {
+    /// `keep`: the kernel goes on with the last decision.
+    #[default]
+    Keep,
+    /// `clear`: the entries are taken out.
+    Clear,
 }
 
 /// IPVS's names of schedulers.
@@ -184,6 +328,22 @@ pub enum Scheduler {
     SourceHash,
     /// `mh`
     Maglev,
+    /// `dh`, only with IPVS like all that follow.
+    DestinationHash,
+    /// `lblc`
+    LocalityLeastConnection,
+    /// `lblcr`
+    LocalityLeastConnectionReplicated,
+    /// `sed`
+    ShortestExpectedDelay,
+    /// `nq`
+    NeverQueue,
+    /// `fo`
+    WeightedFailover,
+    /// `ovf`
+    WeightedOverflow,
+    /// `twos`
+    PowerOfTwo,
 }
 
 /// Flags of the hashing schedulers.

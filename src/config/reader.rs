@@ -41,8 +41,8 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
-    pub(super) fn has_string(&self, key: &str) -> bool {
-        self.entries.get(key).is_some_and(|value| value.get_ref().is_str())
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| value.get_ref().is_table())
     }
 
     /// The value of a key; a value that `parse` does not like is a mistake and counts as not written.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::model::{Protocol, RealServer};
+use super::model::{Check, DataplaneKind, Family, Forwarding, Listen, Protocol, RealServer, SorryServer};
 use super::place::{At, Notes};
 use super::reader::Table;
 
@@ -12,8 +12,8 @@ use super::reader::Table;
 pub(super) fn pool(
     table: &Table<'_>,
     pool: &[At<RealServer>],
-    listen: &[At<SocketAddr>],
-    sorry_server: Option<&At<SocketAddr>>,
+    listen: &[At<Listen>],
+    sorry_server: Option<&At<SorryServer>>,
 ) {
     let mut seen = BTreeSet::new();
     for At { value: RealServer { address, .. }, place } in pool {
@@ -24,7 +24,7 @@ pub(super) fn pool(
             table.note(*place, format!("real server {address} is the virtual server itself: a loop"));
         }
     }
-    if let Some(At { value: sorry, place }) = sorry_server {
+    if let Some(At { value: SorryServer { address: sorry, .. }, place }) = sorry_server {
         if seen.contains(sorry) {
             table.note(
                 *place,
@@ -37,14 +37,73 @@ pub(super) fn pool(
     }
 }
 
-fn leads_back(listen: &[At<SocketAddr>], address: SocketAddr) -> bool {
+fn leads_back(listen: &[At<Listen>], address: SocketAddr) -> bool {
     listen.iter().any(|it| {
-        let wildcard = it.value.ip().is_unspecified()
+        let Listen::Address { address: own, .. } = it.value else { return false };
+        let wildcard = own.ip().is_unspecified()
             && address.ip().is_loopback()
-            && it.value.port() == address.port()
-            && it.value.is_ipv4() == address.is_ipv4();
-        it.value == address || wildcard
+            && own.port() == address.port()
+            && own.is_ipv4() == address.is_ipv4();
+        own == address || wildcard
     })
+}
+
+/// IPVS leads packets to where the forwarding can lead them.
+pub(super) fn reachable(
+    table: &Table<'_>,
+    pool: &[At<RealServer>],
+    listen: &[At<Listen>],
+    sorry_server: Option<&At<SorryServer>>,
+) {
+    let pool = pool.iter().map(|it| ("real server", it.place, it.value.address, it.value.forwarding));
+    let sorry = sorry_server.map(|it| ("sorry server", it.place, it.value.address, it.value.forwarding));
+    for (what, place, address, forwarding) in pool.chain(sorry) {
+        if let Some(why) = listen.iter().find_map(|it| unreachable(it.value, address, forwarding)) {
+            table.note(place, format!("{what} {address} {why}"));
+        }
+    }
+}
+
+/// Only tunnels lead to the other address family, and only NAT rewrites ports: from a single one.
+fn unreachable(listen: Listen, address: SocketAddr, forwarding: Forwarding) -> Option<String> {
+    let (is_ipv4, own) = match listen {
+        Listen::Address { address, .. } => (address.is_ipv4(), Some(address)),
+        Listen::Fwmark { family, .. } => (family == Family::Ipv4, None),
+    };
+    if is_ipv4 != address.is_ipv4() && !matches!(forwarding, Forwarding::Tunnel(_)) {
+        let taken = match listen {
+            Listen::Address { address, .. } => address.to_string(),
+            Listen::Fwmark { mark, .. } => {
+                format!("fwmark {mark} of {}", if is_ipv4 { "ipv4" } else { "ipv6" })
+            }
+        };
+        return Some(format!(
+            "is of another address family than {taken}, and only forwarding \"tunnel\" leads there"
+        ));
+    }
+    let own = own.filter(|own| own.port() != address.port())?;
+    let why = match forwarding {
+        _ if own.port() == 0 => "where all ports are taken in, none is rewritten",
+        Forwarding::Nat => return None,
+        Forwarding::Direct => "forwarding \"direct\" does not rewrite ports",
+        Forwarding::Tunnel(_) => "forwarding \"tunnel\" does not rewrite ports",
+    };
+    Some(format!("needs port {} as {own} has it: {why}", own.port()))
+}
+
+/// A check of a real server with port 0 has to know another.
+pub(super) fn checked_ports(table: &Table<'_>, pool: &[At<RealServer>], checks: &[Check]) {
+    let check = checks.iter().find(|check| check.port.is_none() && check.connect_to.is_none());
+    let real_server = pool.iter().find(|it| it.value.address.port() == 0);
+    if let (true, Some(check), Some(At { value, place })) = (table.whole(), check, real_server) {
+        table.note(
+            *place,
+            format!(
+                "real server {} has no port of its own: the check \"{}\" needs `port` or `connect_to`",
+                value.address, check.name
+            ),
+        );
+    }
 }
 
 /// The quorum can be gained: keepalived's W ≥ Q + H with every server healthy.
@@ -87,18 +146,31 @@ pub(super) fn names(notes: &Notes, names: &[At<Arc<str>>]) {
     }
 }
 
-/// An address is listened on once, by itself or as one of all addresses.
-pub(super) fn listens(notes: &Notes, listens: &[At<(Protocol, SocketAddr, Arc<str>)>]) {
-    let mut seen: BTreeMap<(Protocol, SocketAddr), &Arc<str>> = BTreeMap::new();
+/// What one virtual server takes in no other does, by itself or as a part: of all addresses, or of all ports.
+pub(super) fn listens(notes: &Notes, listens: &[At<(Listen, DataplaneKind, Arc<str>)>]) {
+    let mut seen: BTreeMap<Listen, &Arc<str>> = BTreeMap::new();
     let mut wildcards: BTreeMap<(Protocol, bool, u16), &Arc<str>> = BTreeMap::new();
-    for At { value: (protocol, address, name), place } in listens {
-        if let Some(other) = seen.insert((*protocol, *address), name) {
-            notes.add(*place, format!("virtual server \"{other}\" listens on {address} already"));
-        } else if address.ip().is_unspecified() {
-            wildcards.insert((*protocol, address.is_ipv4(), address.port()), name);
+    let mut all_ports: BTreeMap<(Protocol, IpAddr), &Arc<str>> = BTreeMap::new();
+    for At { value: (listen, _, name), place } in listens {
+        let before = seen.insert(*listen, name);
+        match (listen, before) {
+            (Listen::Address { address, .. }, Some(other)) => {
+                notes.add(*place, format!("virtual server \"{other}\" listens on {address} already"));
+            }
+            (Listen::Fwmark { mark, .. }, Some(other)) => {
+                notes.add(*place, format!("virtual server \"{other}\" has fwmark {mark} already"));
+            }
+            (Listen::Address { protocol, address }, None) if address.ip().is_unspecified() => {
+                wildcards.insert((*protocol, address.is_ipv4(), address.port()), name);
+            }
+            (Listen::Address { protocol, address }, None) if address.port() == 0 => {
+                all_ports.insert((*protocol, address.ip()), name);
+            }
+            _ => {}
         }
     }
-    for At { value: (protocol, address, _), place } in listens {
+    for At { value: (listen, dataplane, _), place } in listens {
+        let Listen::Address { protocol, address } = listen else { continue };
         let wildcard = wildcards.get(&(*protocol, address.is_ipv4(), address.port()));
         if let Some(other) = wildcard.filter(|_| !address.ip().is_unspecified()) {
             let all: IpAddr =
@@ -107,6 +179,15 @@ pub(super) fn listens(notes: &Notes, listens: &[At<(Protocol, SocketAddr, Arc<st
             notes.add(
                 *place,
                 format!("{address} is part of {all}, on which virtual server \"{other}\" listens"),
+            );
+        }
+        // Of two in IPVS the one with the port comes first; before the proxy comes IPVS.
+        if *dataplane == DataplaneKind::Proxy
+            && let Some(other) = all_ports.get(&(*protocol, address.ip()))
+        {
+            notes.add(
+                *place,
+                format!("{address} is part of all ports of this address, which virtual server \"{other}\" takes in"),
             );
         }
     }

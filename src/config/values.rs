@@ -125,29 +125,45 @@ pub(super) fn show(duration: Duration) -> String {
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// The longest that an idle connection or a client is remembered.
+pub(super) const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Whether an address needs its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// From 1.
+    Needed,
+    /// 0 stands for all ports.
+    OrAll,
+}
+
 /// An address and a port that can be listened on.
-pub(super) fn listen(value: &DeValue<'_>) -> Result<SocketAddr, String> {
-    let address: SocketAddr = value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-        format!(
-            "must be an address and a port such as \"192.0.2.1:80\" or \"[2001:db8::1]:80\" (names are not looked \
-             up), not {}",
-            describe(value)
-        )
-    })?;
-    if address.port() == 0 {
-        return Err(format!("must have a port from 1 to 65535: {address}"));
+pub(super) fn listen(port: Port) -> impl Fn(&DeValue<'_>) -> Result<SocketAddr, String> {
+    move |value| {
+        let address: SocketAddr = value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            format!(
+                "must be an address and a port such as \"192.0.2.1:80\" or \"[2001:db8::1]:80\" (names are not \
+                 looked up), not {}",
+                describe(value)
+            )
+        })?;
+        if address.port() == 0 && port == Port::Needed {
+            return Err(format!("must have a port from 1 to 65535: {address}"));
+        }
+        unicast(address.ip())?;
+        Ok(address)
     }
-    unicast(address.ip())?;
-    Ok(address)
 }
 
 /// An address and a port that can be connected to.
-pub(super) fn peer(value: &DeValue<'_>) -> Result<SocketAddr, String> {
-    let address = listen(value)?;
-    if address.ip().is_unspecified() {
-        return Err(format!("must be the address of one host: {address}"));
+pub(super) fn peer(port: Port) -> impl Fn(&DeValue<'_>) -> Result<SocketAddr, String> {
+    move |value| {
+        let address = listen(port)(value)?;
+        if address.ip().is_unspecified() {
+            return Err(format!("must be the address of one host: {address}"));
+        }
+        Ok(address)
     }
-    Ok(address)
 }
 
 /// A local address.
@@ -221,17 +237,19 @@ pub(super) fn sha256(value: &DeValue<'_>) -> Result<[u8; 32], String> {
 /// One of several words.
 pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {
-        let known = || words.iter().map(|(word, _)| *word);
         let text = value.as_str();
         words.iter().find(|(word, _)| Some(*word) == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let hint = text.map_or(String::new(), |text| did_you_mean(text, known()));
-            let list = known().map(|word| format!("\"{word}\"")).collect::<Vec<_>>();
-            match list.as_slice() {
-                [only] => format!("must be {only}, not {}{hint}", describe(value)),
-                list => format!("must be one of {}, not {}{hint}", list.join(", "), describe(value)),
-            }
+            let known = words.iter().map(|(word, _)| *word);
+            let hint = text.map_or(String::new(), |text| did_you_mean(text, known));
+            let several = if words.len() == 1 { "" } else { "one of " };
+            format!("must be {several}{}, not {}{hint}", listed(words), describe(value))
         })
     }
+}
+
+/// `"tcp", "udp"`
+pub(super) fn listed<T>(words: &[(&'static str, T)]) -> String {
+    words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// What a value is, for people.

@@ -1,97 +1,93 @@
 //! `[[virtual_server]]`
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::Context;
 use super::check;
+use super::dataplane::{self, word};
 use super::model::{
-    DataplaneKind, OnDown, Persistence, Protocol, ProxyProtocol, Scheduler, SchedulerFlags, VirtualServer,
+    DataplaneKind, Forwarding, Listen, Persistence, Protocol, Scheduler, SchedulerFlags, VirtualServer,
 };
 use super::place::At;
 use super::reader::Table;
-use super::validate;
-use super::values::{self, DAY, duration, integer, one_of, peer, quoted, string};
+use super::values::{self, DAY, MONTH, Port, duration, integer, one_of};
+use super::{Context, forwarding, listen, real_server, validate};
 
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const DEFAULT_IDLE_TCP: Duration = Duration::from_secs(600);
-const DEFAULT_IDLE_UDP: Duration = Duration::from_secs(30);
 const DEFAULT_PERSISTENCE: Duration = Duration::from_secs(300);
-/// The longest that an idle connection or a client is remembered.
-const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
-const MILLISECOND: Duration = Duration::from_millis(1);
 
-const SCHEDULERS: [(&str, Scheduler); 6] = [
+/// First those that the proxy has too.
+const SCHEDULERS: [(&str, Scheduler); 14] = [
     ("rr", Scheduler::RoundRobin),
     ("wrr", Scheduler::WeightedRoundRobin),
     ("lc", Scheduler::LeastConnection),
     ("wlc", Scheduler::WeightedLeastConnection),
     ("sh", Scheduler::SourceHash),
     ("mh", Scheduler::Maglev),
+    ("dh", Scheduler::DestinationHash),
+    ("lblc", Scheduler::LocalityLeastConnection),
+    ("lblcr", Scheduler::LocalityLeastConnectionReplicated),
+    ("sed", Scheduler::ShortestExpectedDelay),
+    ("nq", Scheduler::NeverQueue),
+    ("fo", Scheduler::WeightedFailover),
+    ("ovf", Scheduler::WeightedOverflow),
+    ("twos", Scheduler::PowerOfTwo),
 ];
-/// What else IPVS has.
-const IPVS_SCHEDULERS: [&str; 8] = ["dh", "fo", "lblc", "lblcr", "nq", "ovf", "sed", "twos"];
+const OF_THE_PROXY: usize = 6;
 
 /// Where a mistake was made a default stands; such a virtual server is never used.
 pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer {
-    for key in ["forwarding", "fwmark"] {
-        table.refuse(
-            key,
-            format!("`{key}` is for dataplane \"ipvs\", which is not available in this version"),
-        );
-    }
     let name = table.require("name", values::name);
-    let listen = table_listen(&mut table);
-    let protocol = table.take("protocol", protocol).map_or(Protocol::Tcp, |it| it.value);
-    table.take("dataplane", dataplane);
-    let scheduler = table.take("scheduler", scheduler).map_or(Scheduler::default(), |it| it.value);
+    let dataplane = dataplane::kind(&mut table);
+    let (listen, protocol) = listen::read(&mut table, dataplane);
+    let scheduler = scheduler(&mut table, dataplane);
+    let (persistence, engine) = persistence(&mut table, dataplane, protocol);
     let quorum = table.take("quorum", integer(1..=u64::from(u32::MAX)));
     let hysteresis = table.take("hysteresis", integer(0..=u64::from(u32::MAX)));
-    let sorry_server = table.take("sorry_server", peer);
-    let idle = if protocol == Protocol::Udp { DEFAULT_IDLE_UDP } else { DEFAULT_IDLE_TCP };
-    let or = |it: Option<At<Duration>>, default| it.map_or(default, |it| it.value);
     overload(&mut table);
 
+    // The proxy's has been refused with the other keys of IPVS.
+    let forwarding = match dataplane {
+        DataplaneKind::Proxy => Forwarding::Nat,
+        DataplaneKind::Ipvs => forwarding::read(&mut table, dataplane, Forwarding::Nat),
+    };
+    let port = ports_of_real_servers(&listen, protocol);
+    let sorry_server = forwarding::sorry_server(&mut table, dataplane, forwarding, port);
     let before = table.mistakes();
-    let pool = super::real_server::read(table.tables("real_server", "[[virtual_server.real_server]]"));
+    let tables = table.tables("real_server", "[[virtual_server.real_server]]");
+    let pool = real_server::read(tables, dataplane, forwarding, port);
     validate::pool(&table, &pool, &listen, sorry_server.as_ref());
     let pool_is_right = table.mistakes() == before;
     if pool_is_right {
-        validate::quorum(&table, &pool, quorum.as_ref(), hysteresis.as_ref(), sorry_server.is_some());
+        validate::quorum(&table, &pool, quorum.as_ref(), hysteresis.as_ref(), table.has("sorry_server"));
+    }
+    if dataplane == DataplaneKind::Ipvs {
+        validate::reachable(&table, &pool, &listen, sorry_server.as_ref());
     }
 
-    let name = context.virtual_server(name, &listen, protocol);
-    let mut real_servers: Vec<_> = pool.into_iter().map(|server| server.value).collect();
-    real_servers.sort_unstable_by_key(|server| server.address);
+    let name = context.virtual_server(name, &listen, dataplane);
     let checks = {
         let written = table.has("check");
         let tables = table.tables("check", "[[virtual_server.check]]");
-        check::read(tables, written, protocol, &real_servers, context)
+        check::read(tables, written, protocol, &pool, context)
     };
+    validate::checked_ports(&table, &pool, &checks);
+    let mut real_servers: Vec<_> = pool.into_iter().map(|server| server.value).collect();
+    real_servers.sort_unstable_by_key(|server| server.address);
     let server = VirtualServer {
         name,
         listen: listen.into_iter().map(|it| it.value).collect(),
-        protocol,
-        dataplane: DataplaneKind::Proxy,
+        dataplane: dataplane::options(&mut table, dataplane, protocol, engine),
         scheduler,
         scheduler_flags: scheduler_flags(&mut table, scheduler),
-        persistence: persistence(&mut table),
+        persistence,
         quorum: quorum.map_or(1, |it| it.value),
         hysteresis: hysteresis.map_or(0, |it| it.value),
         sorry_server: sorry_server.map(|it| it.value),
-        slow_start: or(table.take("slow_start", duration(Duration::ZERO..=DAY)), Duration::ZERO),
-        on_down: table
-            .take("on_down", one_of(&[("keep", OnDown::Keep), ("reset", OnDown::Reset)]))
-            .map_or(OnDown::default(), |it| it.value),
-        connect_timeout: or(
-            table.take("connect_timeout", duration(MILLISECOND..=DAY)),
-            DEFAULT_CONNECT_TIMEOUT,
-        ),
-        idle_timeout: or(table.take("idle_timeout", duration(MILLISECOND..=MONTH)), idle),
-        proxy_protocol: proxy_protocol(&mut table, protocol),
+        slow_start: table
+            .take("slow_start", duration(Duration::ZERO..=DAY))
+            .map_or(Duration::ZERO, |it| it.value),
         checks,
         real_servers,
     };
@@ -99,39 +95,18 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     server
 }
 
-fn table_listen(table: &mut Table<'_>) -> Vec<At<SocketAddr>> {
-    if !table.has("listen") && table.whole() {
-        table.note(table.place, "[[virtual_server]] needs `listen`");
-    }
-    table.list("listen", values::listen)
+/// Port 0, the port that the client asked for, where the virtual server does not have a single one.
+fn ports_of_real_servers(listen: &[At<Listen>], protocol: Option<Protocol>) -> Port {
+    let all = |it: &At<Listen>| matches!(it.value, Listen::Address { address, .. } if address.port() == 0);
+    if protocol.is_none() || listen.iter().any(all) { Port::OrAll } else { Port::Needed }
 }
 
-fn protocol(value: &DeValue<'_>) -> Result<Protocol, String> {
-    match value.as_str() {
-        Some("sctp") => {
-            Err("\"sctp\" is for dataplane \"ipvs\", which is not available in this version".to_owned())
-        }
-        _ => one_of(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)])(value),
-    }
-}
-
-fn dataplane(value: &DeValue<'_>) -> Result<DataplaneKind, String> {
-    match string(value)? {
-        "proxy" => Ok(DataplaneKind::Proxy),
-        other => Err(format!("{} is not available in this version; available: \"proxy\"", quoted(other))),
-    }
-}
-
-fn scheduler(value: &DeValue<'_>) -> Result<Scheduler, String> {
-    match value.as_str() {
-        Some(name) if IPVS_SCHEDULERS.contains(&name) => {
-            let available = SCHEDULERS.map(|(name, _)| format!("\"{name}\"")).join(", ");
-            Err(format!(
-                "\"{name}\" is a scheduler of IPVS that the proxy does not have; available: {available}"
-            ))
-        }
-        _ => one_of(&SCHEDULERS)(value),
-    }
+fn scheduler(table: &mut Table<'_>, dataplane: DataplaneKind) -> Scheduler {
+    let own = match dataplane {
+        DataplaneKind::Proxy => &SCHEDULERS[..OF_THE_PROXY],
+        DataplaneKind::Ipvs => &SCHEDULERS,
+    };
+    table.take("scheduler", word(dataplane, own, &SCHEDULERS)).map_or(Scheduler::default(), |it| it.value)
 }
 
 fn scheduler_flags(table: &mut Table<'_>, scheduler: Scheduler) -> SchedulerFlags {
@@ -149,32 +124,56 @@ fn scheduler_flags(table: &mut Table<'_>, scheduler: Scheduler) -> SchedulerFlag
     flags
 }
 
-/// A table, or only its timeout as a string.
-fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
-    let timeout = || duration(Duration::from_secs(1)..=MONTH);
+/// A table, or only its timeout as a string; and the persistence engine.
+fn persistence(
+    table: &mut Table<'_>,
+    dataplane: DataplaneKind,
+    protocol: Option<Protocol>,
+) -> (Option<Persistence>, Option<Arc<str>>) {
+    let timeout = |value: &DeValue<'_>| {
+        let timeout = duration(Duration::from_secs(1)..=MONTH)(value)?;
+        if dataplane == DataplaneKind::Ipvs && timeout.subsec_nanos() > 0 {
+            return Err(format!(
+                "must be whole seconds with dataplane \"ipvs\", not {}",
+                values::show(timeout)
+            ));
+        }
+        Ok(timeout)
+    };
     let whole = |timeout| Persistence { timeout, prefix_v4: 32, prefix_v6: 128 };
-    if table.has_string("persistence") {
-        return table.take("persistence", timeout()).map(|it| whole(it.value));
+    if !table.has_table("persistence") {
+        return (table.take("persistence", timeout).map(|it| whole(it.value)), None);
     }
-    let mut table = table.table("persistence", "persistence = { timeout = \"300s\" }")?;
-    let mut persistence = whole(table.take("timeout", timeout()).map_or(DEFAULT_PERSISTENCE, |it| it.value));
+    let Some(mut table) = table.table("persistence", "persistence = { timeout = \"300s\" }") else {
+        return (None, None);
+    };
+    let mut persistence = whole(table.take("timeout", timeout).map_or(DEFAULT_PERSISTENCE, |it| it.value));
     if let Some(prefix) = table.take("prefix_v4", integer(1..=32)) {
         persistence.prefix_v4 = prefix.value;
     }
     if let Some(prefix) = table.take("prefix_v6", integer(1..=128)) {
         persistence.prefix_v6 = prefix.value;
     }
+    let engine = persistence_engine(&mut table, dataplane, protocol);
     table.finish();
-    Some(persistence)
+    (Some(persistence), engine)
 }
 
-fn proxy_protocol(table: &mut Table<'_>, protocol: Protocol) -> Option<ProxyProtocol> {
-    if protocol != Protocol::Tcp {
-        table.refuse("proxy_protocol", "`proxy_protocol` needs protocol \"tcp\"");
+/// The kernel has one.
+fn persistence_engine(
+    table: &mut Table<'_>,
+    dataplane: DataplaneKind,
+    protocol: Option<Protocol>,
+) -> Option<Arc<str>> {
+    if dataplane == DataplaneKind::Proxy {
+        dataplane::refuse(table, dataplane, &["engine"]);
+        return None;
     }
-    table
-        .take("proxy_protocol", one_of(&[("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)]))
-        .map(|it| it.value)
+    if protocol != Some(Protocol::Udp) {
+        table.refuse("engine", "`engine` needs protocol \"udp\"");
+        return None;
+    }
+    table.take("engine", one_of(&[("sip", "sip")])).map(|it| it.value.into())
 }
 
 /// Only `mode = "off"` so far, which is what happens without it.
@@ -192,14 +191,14 @@ impl Context {
     fn virtual_server(
         &mut self,
         name: Option<At<String>>,
-        listen: &[At<SocketAddr>],
-        protocol: Protocol,
+        listen: &[At<Listen>],
+        dataplane: DataplaneKind,
     ) -> Arc<str> {
         let Some(At { value, place }) = name else { return "".into() };
         let name: Arc<str> = value.into();
         self.names.push(At { value: name.clone(), place });
         for it in listen {
-            self.listens.push(At { value: (protocol, it.value, name.clone()), place: it.place });
+            self.listens.push(At { value: (it.value, dataplane, name.clone()), place: it.place });
         }
         name
     }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Request;
 use super::status::Status;
-use crate::dataplane::CounterSource;
+use crate::dataplane::CounterSources;
 use crate::plan::Description;
 
 const MAX_BODY: usize = 64 * 1024;
@@ -70,10 +70,10 @@ pub struct Failure {
 #[derive(Clone)]
 struct Daemon {
     requests: mpsc::Sender<Request>,
-    counters: CounterSource,
+    counters: CounterSources,
 }
 
-pub(super) fn router(requests: mpsc::Sender<Request>, counters: CounterSource) -> Router {
+pub(super) fn router(requests: mpsc::Sender<Request>, counters: CounterSources) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/configuration", get(configuration))

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::{Request, routes};
-use crate::dataplane::CounterSource;
+use crate::dataplane::CounterSources;
 
 // A client that does nothing wrong needs a fraction of each.
 const MAX_CONNECTIONS: usize = 32;
@@ -22,7 +22,7 @@ const CONNECTION_DEADLINE: Duration = Duration::from_secs(60);
 pub async fn serve(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
-    counters: CounterSource,
+    counters: CounterSources,
 ) -> std::io::Result<()> {
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let router = routes::router(requests, counters);

@@ -1,13 +1,13 @@
 //! The status as it goes over the control socket: every number behind every decision.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Protocol;
-use crate::dataplane::{Counters, DestinationCounters, ServiceKey};
+use crate::dataplane::{Counters, DestinationCounters, ServiceCounters};
 
 /// The whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,8 +87,8 @@ pub struct Dataplane {
 pub struct VirtualServer {
     /// Its name.
     pub name: String,
-    /// `tcp` or `udp`.
-    pub protocol: String,
+    /// Who carries the traffic: `proxy` or `ipvs`.
+    pub dataplane: String,
     /// IPVS's name of it.
     pub scheduler: String,
     /// Its addresses.
@@ -104,8 +104,8 @@ pub struct VirtualServer {
 /// One address of a virtual server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listen {
-    /// Which.
-    pub address: SocketAddr,
+    /// Which: `tcp 192.0.2.1:80`, `fwmark 7 ipv4`.
+    pub address: String,
     /// Why it is not served; null when it is.
     pub error: Option<String>,
     /// Connections or UDP sessions begun.
@@ -227,18 +227,17 @@ impl Status {
         self.director.dataplane.active = counters.limits.active;
         self.director.dataplane.connection_limit = counters.limits.connections;
         self.director.dataplane.descriptor_limit = counters.limits.descriptors;
+        let services = counters.services.iter().map(|(key, counted)| (key.to_string(), *counted)).collect();
         for virtual_server in &mut self.virtual_servers {
-            virtual_server.add_counters(counters);
+            virtual_server.add_counters(&services, counters);
         }
     }
 }
 
 impl VirtualServer {
-    fn add_counters(&mut self, counters: &Counters) {
-        let protocol = if self.protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
+    fn add_counters(&mut self, services: &BTreeMap<String, ServiceCounters>, counters: &Counters) {
         for listen in &mut self.listen {
-            let key = ServiceKey { protocol, address: listen.address };
-            let Some(counted) = counters.services.get(&key) else { continue };
+            let Some(counted) = services.get(&listen.address) else { continue };
             listen.accepted = counted.accepted;
             listen.no_destination = counted.no_destination;
             listen.over_limit = counted.over_limit;

@@ -1,6 +1,6 @@
 //! The event loop: everything that happens passes here, one thing at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use super::flood::Flood;
 use super::loader::Loader;
 use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
-use crate::config::Model;
+use crate::config::{DataplaneKind, Model};
 use crate::control::{self, Request};
-use crate::dataplane::{Dataplane, Reconciler, Report, ServiceKey, Table, services};
+use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
 use crate::plan::{Description, keep_fixed};
 use crate::probes::{self, Probes};
 
@@ -32,8 +32,6 @@ const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(100);
-// So many heartbeats without a turn of the dataplane's thread: it hangs.
-const HANGING: u32 = 100;
 // How long a stopping director waits for the dataplane's number of connections, at a time.
 const ANSWER: Duration = Duration::from_millis(100);
 
@@ -47,7 +45,7 @@ pub(super) struct EventLoop {
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
     pub(super) runner: Runner,
-    pub(super) report: Report,
+    pub(super) reports: BTreeMap<DataplaneKind, Report>,
     pub(super) not_run: u64,
     probes: Probes,
     flood: Flood,
@@ -55,9 +53,7 @@ pub(super) struct EventLoop {
     desired: Table,
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
-    reconciler: Reconciler,
-    /// The turns of its thread, and the heartbeats since they last grew.
-    dataplane_turns: (u64, u32),
+    dataplanes: Dataplanes,
     notifier: Notifier,
     queues: Queues,
     stopping: Option<Instant>,
@@ -66,7 +62,7 @@ pub(super) struct EventLoop {
 struct Queues {
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<(DataplaneKind, Report)>,
     loads: mpsc::Receiver<Result<Model, String>>,
     load: Loader,
     hangup: Signal,
@@ -77,7 +73,7 @@ struct Queues {
 enum Turn {
     Observations(Vec<Observation>),
     Request(Request),
-    Report(Report),
+    Report(DataplaneKind, Report),
     Hangup,
     Loaded(Result<Model, String>),
     Terminate(&'static str),
@@ -92,7 +88,7 @@ impl EventLoop {
     pub(super) fn start(
         file: PathBuf,
         model: Model,
-        dataplane: Box<dyn Dataplane>,
+        dataplanes: Vec<(DataplaneKind, Box<dyn Dataplane>)>,
         socket: UnixListener,
     ) -> Result<Self, RunError> {
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
@@ -103,8 +99,8 @@ impl EventLoop {
             max_concurrent: model.director.max_concurrent_checks as usize,
             seed: seed(&model.director.id),
         };
-        let reconciler = Reconciler::start(dataplane, model.director.resync_interval, report)?;
-        let server = control::serve(socket, request, reconciler.counter_source());
+        let dataplanes = Dataplanes::start(dataplanes, model.director.resync_interval, &report)?;
+        let server = control::serve(socket, request, dataplanes.counter_sources());
         tokio::spawn(async move {
             if let Err(error) = server.await {
                 error!(%error, "the control socket cannot be served; the director goes on without it");
@@ -120,15 +116,14 @@ impl EventLoop {
             last_error: None,
             engine: Engine::new(),
             runner: Runner::start(settings, observations),
-            report: Report::default(),
+            reports: BTreeMap::new(),
             not_run: 0,
             probes: Probes::default(),
             flood: Flood::default(),
             log: EventLog::new(now),
             desired: Table::new(),
             changed: BTreeSet::new(),
-            reconciler,
-            dataplane_turns: (0, 0),
+            dataplanes,
             notifier: Notifier::start()?,
             queues: Queues {
                 observations: observed,
@@ -170,14 +165,14 @@ impl EventLoop {
             let due =
                 |interval: Duration| now.duration_since(watched) >= interval.min(Duration::from_secs(5));
             // A director that reaches no dataplane is no better than one that hangs itself.
-            if watchdog.is_some_and(due) && self.dataplane_turns.1 < HANGING {
+            if watchdog.is_some_and(due) && !self.dataplanes.hang() {
                 self.notifier.alive();
                 watched = now;
             }
             match turn {
                 Turn::Observations(batch) => self.observe(now, batch),
                 Turn::Request(request) => self.answer(now, request),
-                Turn::Report(report) => self.take_report(report),
+                Turn::Report(kind, report) => self.take_report(kind, report),
                 Turn::Hangup => self.load(),
                 Turn::Loaded(result) => self.loaded(now, result),
                 Turn::Terminate(signal) => {
@@ -249,26 +244,29 @@ impl EventLoop {
         }
     }
 
-    fn take_report(&mut self, report: Report) {
+    fn take_report(&mut self, kind: DataplaneKind, report: Report) {
+        let before = self.reports.remove(&kind).unwrap_or_default();
         for (service, error) in &report.errors {
-            if self.report.errors.get(service) != Some(error) {
-                error!(listen = %service, %error, "the dataplane does not serve this address; trying again");
+            if before.errors.get(service) != Some(error) {
+                error!(listen = %service, %error, "the dataplane does not serve this as it should; trying again");
             }
         }
         let served = |service: &&ServiceKey| {
             !report.errors.contains_key(*service) && self.desired.contains_key(*service)
         };
-        for service in self.report.errors.keys().filter(served) {
-            info!(listen = %service, "the dataplane serves this address");
+        for service in before.errors.keys().filter(served) {
+            info!(listen = %service, "the dataplane serves this as it should");
         }
         match &report.unreadable {
-            Some(error) if self.report.unreadable.as_ref() != Some(error) => {
-                error!(%error, "the dataplane cannot be read; trying again");
+            Some(error) if before.unreadable.as_ref() != Some(error) => {
+                error!(dataplane = %kind, %error, "the dataplane cannot be read; trying again");
             }
-            None if self.report.unreadable.is_some() => info!("the dataplane can be read again"),
+            None if before.unreadable.is_some() => {
+                info!(dataplane = %kind, "the dataplane can be read again")
+            }
             _ => {}
         }
-        self.report = report;
+        self.reports.insert(kind, report);
     }
 
     fn load(&mut self) {
@@ -332,7 +330,7 @@ impl EventLoop {
             }
         }
         self.changed.clear();
-        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+        self.dataplanes.set_desired(&self.desired);
     }
 
     fn take(&mut self, now: Instant, effects: Effects) {
@@ -350,7 +348,7 @@ impl EventLoop {
             let (Ok(at), Some(desired)) = (found, self.engine.desired(&name)) else { continue };
             self.desired.extend(services(&self.model.virtual_servers[at], &desired));
         }
-        self.reconciler.set_desired(Arc::new(self.desired.clone()));
+        self.dataplanes.set_desired(&self.desired);
     }
 
     fn stop(&mut self, now: Instant, signal: &'static str) {
@@ -359,17 +357,19 @@ impl EventLoop {
         self.notifier.stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
         self.runner.update(Vec::new());
-        self.reconciler.stop_accepting();
+        self.dataplanes.stop_accepting();
     }
 
     /// True when a stopping director has nothing left to wait for.
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
-        if !self.reconciler.is_running() {
-            return Err(lost("a thread of the dataplane"));
+        if !self.dataplanes.are_running() {
+            return Err(lost("a thread of a dataplane"));
         }
-        self.watch_dataplane();
+        for kind in self.dataplanes.watch() {
+            error!(dataplane = %kind, "the dataplane hangs: what is decided does not reach it");
+        }
         let Some(deadline) = self.stopping else { return Ok(false) };
-        let active = self.reconciler.active(ANSWER).await;
+        let active = self.dataplanes.active(ANSWER).await;
         if active != Some(0) && now < deadline {
             return Ok(false);
         }
@@ -377,22 +377,12 @@ impl EventLoop {
         Ok(true)
     }
 
-    fn watch_dataplane(&mut self) {
-        let turns = self.reconciler.turns();
-        let (before, still) = self.dataplane_turns;
-        let still = if turns == before { still.saturating_add(1) } else { 0 };
-        self.dataplane_turns = (turns, still);
-        if still == HANGING {
-            error!("the dataplane hangs: what is decided does not reach it");
-        }
-    }
-
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.is_some()
     }
 
-    pub(super) fn listen_error(&self, key: ServiceKey) -> Option<String> {
-        self.report.errors.get(&key).map(ToString::to_string)
+    pub(super) fn listen_error(&self, key: &ServiceKey) -> Option<String> {
+        self.reports.values().find_map(|report| report.errors.get(key)).map(ToString::to_string)
     }
 
     fn summary(&self) -> String {
@@ -410,7 +400,7 @@ impl Queues {
             _ = self.hangup.recv() => Turn::Hangup,
             Some(result) = self.loads.recv() => Turn::Loaded(result),
             Some(request) = self.requests.recv() => Turn::Request(request),
-            Some(report) = self.reports.recv() => Turn::Report(report),
+            Some((kind, report)) = self.reports.recv() => Turn::Report(kind, report),
             batch = self.observations.recv() => batch.map_or(Turn::NoChecks, Turn::Observations),
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,

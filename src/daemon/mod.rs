@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 
 use tidegate_proxy::Proxy;
 
-use crate::config::{self, Mistakes};
+use crate::config::{self, DataplaneKind, Mistakes};
 use crate::control::{self, SocketError};
-use crate::dataplane::ProxyDataplane;
+use crate::dataplane::{Dataplane, IpvsDataplane, ProxyDataplane};
 use crate::memory;
 use event_loop::EventLoop;
 
@@ -62,9 +62,11 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
     let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
-    let result = runtime.block_on(async {
-        EventLoop::start(file, model, Box::new(ProxyDataplane::new(proxy)), socket)?.run().await
-    });
+    let dataplanes: Vec<(_, Box<dyn Dataplane>)> = vec![
+        (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
+        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::default())),
+    ];
+    let result = runtime.block_on(async { EventLoop::start(file, model, dataplanes, socket)?.run().await });
     runtime.shutdown_background();
     result
 }

@@ -10,7 +10,6 @@ use crate::control::status::{
     Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer,
     Status, Traffic, VirtualServer,
 };
-use crate::dataplane::ServiceKey;
 
 impl EventLoop {
     /// What is, without the dataplane's numbers.
@@ -48,7 +47,7 @@ impl EventLoop {
                 not_run: self.not_run,
             },
             dataplane: Dataplane {
-                error: self.report.unreadable.as_ref().map(ToString::to_string),
+                error: self.reports.values().find_map(|it| it.unreadable.as_ref()).map(ToString::to_string),
                 ..Dataplane::default()
             },
         }
@@ -60,9 +59,9 @@ impl EventLoop {
         state: VirtualServerStatus<'_>,
         configured: &config::VirtualServer,
     ) -> VirtualServer {
-        let listen = |address: &std::net::SocketAddr| Listen {
-            address: *address,
-            error: self.listen_error(ServiceKey { protocol: configured.protocol, address: *address }),
+        let listen = |key: &config::Listen| Listen {
+            address: key.to_string(),
+            error: self.listen_error(key),
             accepted: 0,
             no_destination: 0,
             over_limit: 0,
@@ -70,7 +69,7 @@ impl EventLoop {
         let pool = state.real_servers().zip(&configured.real_servers);
         VirtualServer {
             name: state.name.to_string(),
-            protocol: configured.protocol.to_string(),
+            dataplane: configured.dataplane.kind().to_string(),
             scheduler: configured.scheduler.to_string(),
             listen: configured.listen.iter().map(listen).collect(),
             quorum: Quorum {

@@ -2,49 +2,53 @@
 
 use std::sync::Arc;
 
-use tidegate_engine::{Desired, Role};
+use tidegate_engine::{self as engine, Desired, Role};
 
 use super::table::{Attributes, Destination, Service, ServiceKey};
-use crate::config::VirtualServer;
+use crate::config::{Dataplane, IpvsOnDown, VirtualServer};
 
 /// The services of one virtual server: one for each of its addresses.
 pub fn services(
     configured: &VirtualServer,
     desired: &Desired,
 ) -> impl Iterator<Item = (ServiceKey, Arc<Service>)> + use<> {
+    let pool = desired.destinations.iter().filter(|it| it.alive || keeps_the_dead(configured));
     let service = Arc::new(Service {
-        attributes: attributes(configured),
-        destinations: desired
-            .destinations
-            .iter()
-            .map(|it| (it.address, destination(configured, it)))
-            .collect(),
+        attributes: Attributes {
+            group: Arc::clone(&configured.name),
+            scheduler: configured.scheduler,
+            scheduler_flags: configured.scheduler_flags,
+            persistence: configured.persistence,
+            dataplane: configured.dataplane.clone(),
+        },
+        destinations: pool.map(|it| (it.address, destination(configured, it))).collect(),
     });
-    let protocol = configured.protocol;
-    let listen = configured.listen.clone();
-    listen.into_iter().map(move |address| (ServiceKey { protocol, address }, Arc::clone(&service)))
+    configured.listen.clone().into_iter().map(move |key| (key, Arc::clone(&service)))
 }
 
-fn attributes(configured: &VirtualServer) -> Attributes {
-    Attributes {
-        group: Arc::clone(&configured.name),
-        scheduler: configured.scheduler,
-        scheduler_flags: configured.scheduler_flags,
-        persistence: configured.persistence,
-        connect_timeout: configured.connect_timeout,
-        idle_timeout: configured.idle_timeout,
-        proxy_protocol: configured.proxy_protocol,
-        on_down: configured.on_down,
+/// A dead server's place is kept with weight 0, so that its connections go on, unless the operator wants it removed.
+fn keeps_the_dead(configured: &VirtualServer) -> bool {
+    match &configured.dataplane {
+        Dataplane::Proxy(_) => true,
+        Dataplane::Ipvs(options) => options.on_down == IpvsOnDown::Quiesce,
     }
 }
 
-fn destination(configured: &VirtualServer, decided: &tidegate_engine::Destination) -> Destination {
-    let max_connections = match decided.role {
-        Role::SorryServer => 0,
-        Role::RealServer => configured
-            .real_servers
-            .binary_search_by_key(&decided.address, |it| it.address)
-            .map_or(0, |at| configured.real_servers[at].max_connections),
-    };
-    Destination { weight: decided.weight, max_connections, alive: decided.alive }
+fn destination(configured: &VirtualServer, decided: &engine::Destination) -> Destination {
+    let mut destination = Destination { alive: decided.alive, ..Destination::new(decided.weight) };
+    let position = configured.real_servers.binary_search_by_key(&decided.address, |it| it.address);
+    match (decided.role, position) {
+        (Role::RealServer, Ok(at)) => {
+            let server = &configured.real_servers[at];
+            destination.max_connections = server.max_connections;
+            destination.resume_below = server.resume_below;
+            destination.forwarding = server.forwarding;
+        }
+        _ => {
+            if let Some(sorry_server) = &configured.sorry_server {
+                destination.forwarding = sorry_server.forwarding;
+            }
+        }
+    }
+    destination
 }

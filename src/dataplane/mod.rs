@@ -11,9 +11,11 @@
 //! configuration is validated.
 
 mod build;
+mod ipvs;
 mod plan;
 mod proxy;
 mod reconcile;
+mod set;
 mod table;
 
 use std::collections::BTreeMap;
@@ -21,15 +23,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use build::services;
+pub use ipvs::IpvsDataplane;
 pub use plan::{Change, plan};
 pub use proxy::ProxyDataplane;
 pub use reconcile::{CounterSource, Reconciler, Report};
+pub use set::{CounterSources, Dataplanes};
 pub use table::{Attributes, Destination, Service, ServiceKey, Table};
 
 /// Something that carries traffic as a [`Table`] says.
 pub trait Dataplane: Send {
-    /// What is.
-    fn observe(&mut self) -> Result<Table, Error>;
+    /// What is, of the services that are ours: those in `desired` and those that were applied here before. What a
+    /// dataplane cannot tell (a name, a reason) is taken from `desired`.
+    fn observe(&mut self, desired: &Table) -> Result<Table, Error>;
 
     /// Makes the changes in order; one result each. A change that is already made is no error.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;

@@ -1,5 +1,6 @@
 //! The adapter to the software dataplane: translates, and remembers what it has published.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_proxy as proxy;
@@ -7,7 +8,7 @@ use tidegate_proxy as proxy;
 use super::plan;
 use super::table::{Service, ServiceKey, Table};
 use super::{Change, Counters, Dataplane, DestinationCounters, Error, Limits, ServiceCounters};
-use crate::config;
+use crate::config::{self, Listen};
 
 /// The proxy as a [`Dataplane`].
 pub struct ProxyDataplane {
@@ -25,7 +26,7 @@ impl ProxyDataplane {
 }
 
 impl Dataplane for ProxyDataplane {
-    fn observe(&mut self) -> Result<Table, Error> {
+    fn observe(&mut self, _desired: &Table) -> Result<Table, Error> {
         Ok(self.held.clone())
     }
 
@@ -34,23 +35,17 @@ impl Dataplane for ProxyDataplane {
         for change in changes {
             plan::apply(&mut wanted, change);
         }
-        let table = self.translate(&wanted);
-        let failures = self.proxy.publish(table.clone());
+        let (table, mut failures) = self.translate(&wanted);
+        let not_served = self.proxy.publish(table.clone()).into_iter();
+        failures.extend(not_served.map(|(key, error)| (key_from_proxy(key), Error(error.to_string()))));
         self.published = table;
         self.held = wanted;
-        for (key, _) in &failures {
+        for key in failures.keys() {
             // Not served: the next round finds it missing and tries again.
-            self.held.remove(&key_from_proxy(*key));
-            self.published.services.retain(|service| service.key != *key);
+            self.held.remove(key);
+            self.published.services.retain(|service| key_from_proxy(service.key) != *key);
         }
-        let failure = |key: ServiceKey| failures.iter().find(|(failed, _)| key_from_proxy(*failed) == key);
-        changes
-            .iter()
-            .map(|change| match failure(change.key()) {
-                Some((_, error)) => Err(Error(error.to_string())),
-                None => Ok(()),
-            })
-            .collect()
+        changes.iter().map(|change| failures.get(&change.key()).cloned().map_or(Ok(()), Err)).collect()
     }
 
     fn counters(&mut self) -> Counters {
@@ -85,30 +80,33 @@ impl Dataplane for ProxyDataplane {
 }
 
 impl ProxyDataplane {
-    fn translate(&self, wanted: &Table) -> proxy::Table {
-        let unchanged = |key: &ServiceKey, service: &Arc<Service>| {
-            let held = self.held.get(key)?;
-            if !Arc::ptr_eq(held, service) {
-                return None;
+    /// The table in the proxy's terms, and what it has no terms for.
+    fn translate(&self, wanted: &Table) -> (proxy::Table, BTreeMap<ServiceKey, Error>) {
+        let (mut services, mut failures) = (Vec::new(), BTreeMap::new());
+        for (key, service) in wanted {
+            match self.unchanged(key, service).or_else(|| service_to_proxy(key, service).map(Arc::new)) {
+                Some(service) => services.push(service),
+                None => drop(failures.insert(*key, Error("the proxy cannot serve this".into()))),
             }
-            let key = key_to_proxy(*key);
-            let at = self.published.services.binary_search_by_key(&key, |it| it.key).ok()?;
-            Some(Arc::clone(&self.published.services[at]))
-        };
-        let services = wanted
-            .iter()
-            .map(|(key, service)| {
-                unchanged(key, service).unwrap_or_else(|| Arc::new(service_to_proxy(*key, service)))
-            })
-            .collect();
-        proxy::Table { services }
+        }
+        services.sort_by_key(|service| service.key);
+        (proxy::Table { services }, failures)
+    }
+
+    fn unchanged(&self, key: &ServiceKey, service: &Arc<Service>) -> Option<Arc<proxy::Service>> {
+        self.held.get(key).filter(|held| Arc::ptr_eq(held, service))?;
+        let key = key_to_proxy(key)?;
+        let at = self.published.services.binary_search_by_key(&key, |it| it.key).ok()?;
+        Some(Arc::clone(&self.published.services[at]))
     }
 }
 
-fn service_to_proxy(key: ServiceKey, service: &Service) -> proxy::Service {
+/// None for what the configuration refuses to give to the proxy.
+fn service_to_proxy(key: &ServiceKey, service: &Service) -> Option<proxy::Service> {
     let attributes = &service.attributes;
-    proxy::Service {
-        key: key_to_proxy(key),
+    let config::Dataplane::Proxy(options) = &attributes.dataplane else { return None };
+    Some(proxy::Service {
+        key: key_to_proxy(key)?,
         group: Arc::clone(&attributes.group),
         scheduler: match attributes.scheduler {
             config::Scheduler::RoundRobin => proxy::Scheduler::RoundRobin,
@@ -117,6 +115,7 @@ fn service_to_proxy(key: ServiceKey, service: &Service) -> proxy::Service {
             config::Scheduler::WeightedLeastConnection => proxy::Scheduler::WeightedLeastConnection,
             config::Scheduler::SourceHash => proxy::Scheduler::SourceHash,
             config::Scheduler::Maglev => proxy::Scheduler::Maglev,
+            _ => return None,
         },
         scheduler_flags: proxy::SchedulerFlags {
             fallback: attributes.scheduler_flags.fallback,
@@ -127,13 +126,13 @@ fn service_to_proxy(key: ServiceKey, service: &Service) -> proxy::Service {
             prefix_v4: it.prefix_v4,
             prefix_v6: it.prefix_v6,
         }),
-        connect_timeout: attributes.connect_timeout,
-        idle_timeout: attributes.idle_timeout,
-        proxy_protocol: attributes.proxy_protocol.map(|it| match it {
+        connect_timeout: options.connect_timeout,
+        idle_timeout: options.idle_timeout,
+        proxy_protocol: options.proxy_protocol.map(|it| match it {
             config::ProxyProtocol::V1 => proxy::ProxyProtocol::V1,
             config::ProxyProtocol::V2 => proxy::ProxyProtocol::V2,
         }),
-        on_down: match attributes.on_down {
+        on_down: match options.on_down {
             config::OnDown::Keep => proxy::OnDown::Keep,
             config::OnDown::Reset => proxy::OnDown::Reset,
         },
@@ -147,15 +146,16 @@ fn service_to_proxy(key: ServiceKey, service: &Service) -> proxy::Service {
                 alive: it.alive,
             })
             .collect(),
-    }
+    })
 }
 
-fn key_to_proxy(key: ServiceKey) -> proxy::ServiceKey {
-    let protocol = match key.protocol {
-        config::Protocol::Tcp => proxy::Protocol::Tcp,
-        config::Protocol::Udp => proxy::Protocol::Udp,
+fn key_to_proxy(key: &ServiceKey) -> Option<proxy::ServiceKey> {
+    let (protocol, listen) = match *key {
+        Listen::Address { protocol: config::Protocol::Tcp, address } => (proxy::Protocol::Tcp, address),
+        Listen::Address { protocol: config::Protocol::Udp, address } => (proxy::Protocol::Udp, address),
+        Listen::Address { protocol: config::Protocol::Sctp, .. } | Listen::Fwmark { .. } => return None,
     };
-    proxy::ServiceKey { protocol, listen: key.address }
+    Some(proxy::ServiceKey { protocol, listen })
 }
 
 fn key_from_proxy(key: proxy::ServiceKey) -> ServiceKey {
@@ -163,7 +163,7 @@ fn key_from_proxy(key: proxy::ServiceKey) -> ServiceKey {
         proxy::Protocol::Tcp => config::Protocol::Tcp,
         proxy::Protocol::Udp => config::Protocol::Udp,
     };
-    ServiceKey { protocol, address: key.listen }
+    Listen::Address { protocol, address: key.listen }
 }
 
 impl From<proxy::ServiceCounters> for ServiceCounters {

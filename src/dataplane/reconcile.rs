@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::DataplaneKind;
 use crate::{clock, threads};
 
 use super::{Change, Counters, Dataplane, Error, ServiceKey, Table, plan};
@@ -65,14 +66,16 @@ impl Reconciler {
     /// Starts the thread. Reports arrive when the set of errors changes; a report that the receiver has no room
     /// for is made again soon.
     pub fn start(
+        kind: DataplaneKind,
         dataplane: Box<dyn Dataplane>,
         resync: Duration,
-        reports: mpsc::Sender<Report>,
+        reports: mpsc::Sender<(DataplaneKind, Report)>,
     ) -> std::io::Result<Self> {
         let orders = Arc::<Mutex<Orders>>::default();
         let (requests, queue) = sync_channel(QUEUE);
         let turns = Arc::<AtomicU64>::default();
         let round = Round {
+            kind,
             dataplane,
             resync,
             reports,
@@ -80,7 +83,7 @@ impl Reconciler {
             turns: Arc::clone(&turns),
             reported: Report::default(),
         };
-        let thread = std::thread::Builder::new().name("dataplane".into()).spawn(move || round.run(&queue))?;
+        let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { orders, requests, turns, thread: Some(thread) })
     }
 
@@ -163,9 +166,10 @@ async fn send(requests: &SyncSender<Request>, mut request: Request) {
 }
 
 struct Round {
+    kind: DataplaneKind,
     dataplane: Box<dyn Dataplane>,
     resync: Duration,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<(DataplaneKind, Report)>,
     orders: Arc<Mutex<Orders>>,
     turns: Arc<AtomicU64>,
     reported: Report,
@@ -215,7 +219,7 @@ impl Round {
     /// One round; true when the dataplane is as desired and the event loop knows.
     fn reconcile(&mut self, desired: &Table) -> bool {
         let mut report = Report::default();
-        match self.dataplane.observe() {
+        match self.dataplane.observe(desired) {
             Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
             // Nothing is known to have got better.
             Err(error) => {
@@ -226,7 +230,7 @@ impl Round {
         if report == self.reported {
             return clean;
         }
-        let told = self.reports.try_send(report.clone()).is_ok();
+        let told = self.reports.try_send((self.kind, report.clone())).is_ok();
         if told {
             self.reported = report;
         }

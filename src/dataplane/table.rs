@@ -3,29 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::config::{OnDown, Persistence, Protocol, ProxyProtocol, Scheduler, SchedulerFlags};
+use crate::config::{Dataplane, Forwarding, Listen, Persistence, Scheduler, SchedulerFlags};
 
 /// All services by key. A service that did not change keeps its `Arc`, so comparing tables is cheap.
 pub type Table = BTreeMap<ServiceKey, Arc<Service>>;
 
-/// The identity of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    /// The transport protocol.
-    pub protocol: Protocol,
-    /// The virtual server's address.
-    pub address: SocketAddr,
-}
+/// The identity of a service: what it takes in.
+pub type ServiceKey = Listen;
 
-impl std::fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.protocol, self.address)
-    }
-}
-
-/// One address of a virtual server and the pool behind it.
+/// What a virtual server takes in by one of its addresses, and the pool behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// All but the pool.
@@ -45,14 +32,8 @@ pub struct Attributes {
     pub scheduler_flags: SchedulerFlags,
     /// Clients that stay with their destination.
     pub persistence: Option<Persistence>,
-    /// Over all attempts to reach a destination for one connection.
-    pub connect_timeout: Duration,
-    /// Closes a connection without a byte in either direction.
-    pub idle_timeout: Duration,
-    /// Tells the destination who the client is.
-    pub proxy_protocol: Option<ProxyProtocol>,
-    /// What becomes of the connections of a dead destination.
-    pub on_down: OnDown,
+    /// What only this dataplane has.
+    pub dataplane: Dataplane,
 }
 
 /// One destination.
@@ -62,6 +43,17 @@ pub struct Destination {
     pub weight: u32,
     /// The most connections; 0: no limit.
     pub max_connections: u32,
+    /// Having reached the most, new connections again below this; 0: the dataplane's own rule.
+    pub resume_below: u32,
+    /// How packets come to it.
+    pub forwarding: Forwarding,
     /// False: the checks say that it is dead.
     pub alive: bool,
+}
+
+impl Destination {
+    /// One that is alive, with this weight and nothing else said about it.
+    pub fn new(weight: u32) -> Self {
+        Self { weight, max_connections: 0, resume_below: 0, forwarding: Forwarding::Nat, alive: true }
+    }
 }

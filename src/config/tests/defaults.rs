@@ -7,14 +7,21 @@ use tidegate_engine::Initially;
 
 use super::{right, server, with};
 use crate::config::{
-    DataplaneKind, LogFormat, LogLevel, OnDown, Persistence, Protocol, ProxyProtocol, Scheduler,
-    SchedulerFlags,
+    Dataplane, Forwarding, Listen, LogFormat, LogLevel, OnDown, Persistence, Protocol, ProxyOptions,
+    ProxyProtocol, Scheduler, SchedulerFlags, SorryServer, VirtualServer,
 };
 
 fn http(spec: &Arc<Spec>) -> &HttpSpec {
     match &**spec {
         Spec::Http(http) => http,
         Spec::Tcp => panic!("not HTTP"),
+    }
+}
+
+fn proxy(server: &VirtualServer) -> &ProxyOptions {
+    match &server.dataplane {
+        Dataplane::Proxy(options) => options,
+        Dataplane::Ipvs(_) => panic!("not the proxy"),
     }
 }
 
@@ -34,19 +41,24 @@ fn of_the_director() {
 #[test]
 fn of_a_virtual_server() {
     let server = server("");
-    assert_eq!(server.protocol, Protocol::Tcp);
-    assert_eq!(server.dataplane, DataplaneKind::Proxy);
+    let listen = Listen::Address { protocol: Protocol::Tcp, address: "192.0.2.10:80".parse().unwrap() };
+    assert_eq!(server.listen, [listen]);
     assert_eq!(server.scheduler, Scheduler::WeightedLeastConnection);
     assert_eq!(server.scheduler_flags, SchedulerFlags::default());
     assert_eq!(server.persistence, None);
     assert_eq!((server.quorum, server.hysteresis), (1, 0));
     assert_eq!(server.sorry_server, None);
     assert_eq!(server.slow_start, Duration::ZERO);
-    assert_eq!(server.on_down, OnDown::Keep);
-    assert_eq!(server.connect_timeout, Duration::from_secs(3));
-    assert_eq!(server.idle_timeout, Duration::from_secs(600));
-    assert_eq!(server.proxy_protocol, None);
-    assert_eq!((server.real_servers[0].weight, server.real_servers[0].max_connections), (1, 0));
+    let expected = ProxyOptions {
+        on_down: OnDown::Keep,
+        connect_timeout: Duration::from_secs(3),
+        idle_timeout: Duration::from_secs(600),
+        proxy_protocol: None,
+    };
+    assert_eq!(proxy(&server), &expected);
+    let real_server = server.real_servers[0];
+    assert_eq!((real_server.weight, real_server.max_connections, real_server.resume_below), (1, 0, 0));
+    assert_eq!(real_server.forwarding, Forwarding::Nat);
 }
 
 #[test]
@@ -83,7 +95,7 @@ fn of_an_https_check() {
 fn udp_is_not_checked_and_idles_for_less() {
     let server = server("protocol = \"udp\"");
     assert!(server.checks.is_empty());
-    assert_eq!(server.idle_timeout, Duration::from_secs(30));
+    assert_eq!(proxy(&server).idle_timeout, Duration::from_secs(30));
 }
 
 #[test]
@@ -174,12 +186,16 @@ type = "http"
     );
     assert_eq!(server.scheduler, Scheduler::Maglev);
     assert_eq!(server.scheduler_flags, SchedulerFlags { fallback: true, port: true });
-    assert_eq!(server.sorry_server, Some("[2001:db8::1]:8081".parse().unwrap()));
+    let address = "[2001:db8::1]:8081".parse().unwrap();
+    assert_eq!(server.sorry_server, Some(SorryServer { address, forwarding: Forwarding::Nat }));
     assert_eq!(server.slow_start, Duration::from_millis(1500));
-    assert_eq!(server.on_down, OnDown::Reset);
-    assert_eq!(server.connect_timeout, Duration::from_millis(100));
-    assert_eq!(server.idle_timeout, Duration::from_secs(7200));
-    assert_eq!(server.proxy_protocol, Some(ProxyProtocol::V2));
+    let expected = ProxyOptions {
+        on_down: OnDown::Reset,
+        connect_timeout: Duration::from_millis(100),
+        idle_timeout: Duration::from_secs(7200),
+        proxy_protocol: Some(ProxyProtocol::V2),
+    };
+    assert_eq!(proxy(&server), &expected);
     let names: Vec<&str> = server.checks.iter().map(|check| &*check.name).collect();
     assert_eq!(names, ["deep", "http", "http-2"]);
     let check = &server.checks[0];

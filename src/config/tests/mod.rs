@@ -2,6 +2,7 @@
 
 mod defaults;
 mod files;
+mod ipvs;
 mod properties;
 mod rules;
 

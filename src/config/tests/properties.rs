@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use super::{read, with};
 use crate::config::{load, split};
 
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 6] = [
     include_str!("../../../examples/web.toml"),
     include_str!("../../../examples/https.toml"),
     include_str!("../../../examples/udp-dns.toml"),
+    include_str!("../../../examples/ipvs.toml"),
     include_str!("../../../integration/malformed/many-at-once.toml"),
+    include_str!("../../../integration/malformed/many-of-ipvs.toml"),
 ];
 
 /// Reading does not panic, and whatever is wrong is so in a line that exists.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+use crate::config::{self, OnDown, Protocol, ProxyOptions, Scheduler, SchedulerFlags};
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 80))
 }
 
 fn key(last: u8) -> ServiceKey {
-    ServiceKey {
+    ServiceKey::Address {
         protocol: if last.is_multiple_of(2) { Protocol::Tcp } else { Protocol::Udp },
         address: address(last),
     }
@@ -25,17 +25,19 @@ prop_compose! {
             scheduler: if round_robin { Scheduler::RoundRobin } else { Scheduler::Maglev },
             scheduler_flags: SchedulerFlags::default(),
             persistence: None,
-            connect_timeout: Duration::from_secs(3),
-            idle_timeout: Duration::from_secs(60),
-            proxy_protocol: None,
-            on_down: if reset { OnDown::Reset } else { OnDown::Keep },
+            dataplane: config::Dataplane::Proxy(ProxyOptions {
+                on_down: if reset { OnDown::Reset } else { OnDown::Keep },
+                connect_timeout: Duration::from_secs(3),
+                idle_timeout: Duration::from_secs(60),
+                proxy_protocol: None,
+            }),
         }
     }
 }
 
 prop_compose! {
     fn destination()(weight in 0_u32..3, max_connections in 0_u32..2, alive in any::<bool>()) -> Destination {
-        Destination { weight, max_connections, alive }
+        Destination { max_connections, alive, ..Destination::new(weight) }
     }
 }
 
@@ -87,27 +89,23 @@ proptest! {
 #[test]
 fn what_adds_comes_before_what_takes_away() {
     let service = |destinations: &[(u8, u32)]| {
-        let destinations: BTreeMap<_, _> = destinations
-            .iter()
-            .map(|(last, weight)| {
-                (address(*last), Destination { weight: *weight, max_connections: 0, alive: true })
-            })
-            .collect();
+        let destinations: BTreeMap<_, _> =
+            destinations.iter().map(|(last, weight)| (address(*last), Destination::new(*weight))).collect();
         let attributes = Attributes {
             group: "web".into(),
             scheduler: Scheduler::RoundRobin,
             scheduler_flags: SchedulerFlags::default(),
             persistence: None,
-            connect_timeout: Duration::from_secs(3),
-            idle_timeout: Duration::from_secs(60),
-            proxy_protocol: None,
-            on_down: OnDown::Keep,
+            dataplane: config::Dataplane::Proxy(ProxyOptions {
+                on_down: OnDown::Keep,
+                connect_timeout: Duration::from_secs(3),
+                idle_timeout: Duration::from_secs(60),
+                proxy_protocol: None,
+            }),
         };
         Table::from([(key(0), Arc::new(Service { attributes, destinations }))])
     };
-    let put = |last: u8, weight: u32| {
-        Change::PutDestination(key(0), address(last), Destination { weight, max_connections: 0, alive: true })
-    };
+    let put = |last: u8, weight: u32| Change::PutDestination(key(0), address(last), Destination::new(weight));
 
     let planned = plan(&service(&[(1, 0), (3, 5)]), &service(&[(1, 1), (2, 1)]));
 

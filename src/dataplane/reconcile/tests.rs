@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::super::{Attributes, Destination, Service};
 use super::*;
-use crate::config::{OnDown, Protocol, Scheduler, SchedulerFlags};
+use crate::config::{self, OnDown, Protocol, ProxyOptions, Scheduler, SchedulerFlags};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,7 +37,7 @@ impl Fake {
 }
 
 impl Dataplane for Fake {
-    fn observe(&mut self) -> Result<Table, Error> {
+    fn observe(&mut self, _desired: &Table) -> Result<Table, Error> {
         self.with(|state| if state.unreadable { Err(Error("gone".into())) } else { Ok(state.held.clone()) })
     }
 
@@ -81,20 +81,26 @@ fn table(weight: u32) -> Arc<Table> {
         scheduler: Scheduler::RoundRobin,
         scheduler_flags: SchedulerFlags::default(),
         persistence: None,
-        connect_timeout: Duration::from_secs(3),
-        idle_timeout: Duration::from_secs(60),
-        proxy_protocol: None,
-        on_down: OnDown::Keep,
+        dataplane: config::Dataplane::Proxy(ProxyOptions {
+            on_down: OnDown::Keep,
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(60),
+            proxy_protocol: None,
+        }),
     };
-    let destinations = [(address, Destination { weight, max_connections: 0, alive: true })].into();
-    let key = ServiceKey { protocol: Protocol::Tcp, address };
+    let destinations = [(address, Destination::new(weight))].into();
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address };
     Arc::new(Table::from([(key, Arc::new(Service { attributes, destinations }))]))
 }
 
-fn start(resync: Duration) -> (Fake, Reconciler, mpsc::Receiver<Report>) {
+fn start(resync: Duration) -> (Fake, Reconciler, mpsc::Receiver<(DataplaneKind, Report)>) {
     let fake = Fake::default();
     let (reports, received) = mpsc::channel(4);
-    (fake.clone(), Reconciler::start(Box::new(fake), resync, reports).unwrap(), received)
+    (
+        fake.clone(),
+        Reconciler::start(DataplaneKind::Proxy, Box::new(fake), resync, reports).unwrap(),
+        received,
+    )
 }
 
 #[tokio::test]
@@ -115,17 +121,17 @@ async fn an_error_is_reported_once_tried_again_and_reported_as_gone() {
     let (fake, reconciler, mut reports) = start(Duration::from_millis(50));
     fake.with(|state| state.broken = true);
     reconciler.set_desired(table(1));
-    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    let (_, report) = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
     assert_eq!(report.errors.into_values().collect::<Vec<_>>(), [Error("broken".into())]);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(reports.try_recv().is_err(), "the same error again is no news");
 
     fake.with(|state| (state.broken, state.unreadable) = (false, true));
-    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    let (_, report) = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
     assert_eq!(report.unreadable, Some(Error("gone".into())));
     fake.with(|state| state.unreadable = false);
 
-    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    let (_, report) = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
     assert_eq!(report, Report::default());
     assert!(fake.with(|state| state.held == *table(1)));
 }
@@ -189,7 +195,7 @@ async fn a_report_without_room_is_made_again_soon() {
     let fake = Fake::default();
     let (report, mut reports) = mpsc::channel(1);
     let resync = Duration::from_secs(3600);
-    let reconciler = Reconciler::start(Box::new(fake.clone()), resync, report).unwrap();
+    let reconciler = Reconciler::start(DataplaneKind::Proxy, Box::new(fake.clone()), resync, report).unwrap();
     fake.with(|state| state.broken = true);
     reconciler.set_desired(table(1));
     let reported = async {
@@ -202,7 +208,7 @@ async fn a_report_without_room_is_made_again_soon() {
     fake.with(|state| state.broken = false);
     fake.until("the table", |state| state.held == *table(1)).await;
 
-    let mut next = async || tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    let mut next = async || tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap().1;
     assert_eq!(next().await.errors.len(), 1);
     assert_eq!(next().await, Report::default());
 }

@@ -1,0 +1,209 @@
+//! The adapter to the kernel's IPVS.
+//!
+//! Ours are the services that the configuration names, and those that it named before in this run: whatever else is
+//! in the kernel's table is somebody else's. An entry that a killed predecessor has left is found as it is and kept
+//! with its connections.
+
+mod translate;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_ipvs::table::{DestinationEntry, ServiceEntry};
+use tidegate_ipvs::{self as ipvs, Connection, Request};
+
+use super::table::{Destination, Service, ServiceKey, Table};
+use super::{Change, Counters, Dataplane, DestinationCounters, Error, ServiceCounters};
+use crate::config::{self, OnStop};
+
+// For a whole table of 37,000 destinations on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// IPVS as a [`Dataplane`]. Asks nothing of the kernel until a virtual server wants it.
+#[derive(Default)]
+pub struct IpvsDataplane {
+    connection: Option<Connection>,
+    /// As last desired.
+    ours: Table,
+}
+
+impl Dataplane for IpvsDataplane {
+    fn observe(&mut self, desired: &Table) -> Result<Table, Error> {
+        self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
+        let actual = self.dump()?;
+        let found = self.ours.iter().filter_map(|(key, wanted)| {
+            let entry = actual.get(&translate::key(key)?)?;
+            Some((*key, observed(key, wanted, entry)))
+        });
+        Ok(found.collect())
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
+        let requests: Vec<_> = changes.iter().map(requests).collect();
+        let flat: Vec<_> = requests.iter().flatten().flatten().cloned().collect();
+        let mut outcomes = self.request(&flat).into_iter();
+        let mut result = |requests: &Option<Vec<Request>>| match requests {
+            None => Err(Error("IPVS cannot serve this".into())),
+            Some(requests) => {
+                let mine: Vec<_> = outcomes.by_ref().take(requests.len()).collect();
+                mine.into_iter().collect()
+            }
+        };
+        let results: Vec<Result<(), Error>> = requests.iter().map(&mut result).collect();
+        for (change, result) in changes.iter().zip(&results) {
+            if let (Change::RemoveService(key), Ok(())) = (change, result) {
+                self.ours.remove(key);
+            }
+        }
+        results
+    }
+
+    fn counters(&mut self) -> Counters {
+        let mut counters = Counters::default();
+        let Ok(actual) = self.dump() else { return counters };
+        for (key, service) in &self.ours {
+            let Some(entry) = translate::key(key).and_then(|key| actual.get(&key)) else { continue };
+            let accepted = entry.stats.total.connections;
+            counters.services.insert(*key, ServiceCounters { accepted, ..ServiceCounters::default() });
+            for (address, it) in &entry.destinations {
+                let group = Arc::clone(&service.attributes.group);
+                let sum: &mut DestinationCounters =
+                    counters.destinations.entry((group, *address)).or_default();
+                sum.active += u64::from(it.active);
+                sum.connections += it.stats.total.connections;
+                sum.bytes_in += it.stats.total.bytes_in;
+                sum.bytes_out += it.stats.total.bytes_out;
+                counters.limits.active += u64::from(it.active);
+            }
+        }
+        counters
+    }
+
+    fn stop_accepting(&mut self) {
+        let quiesce = |key: &ServiceKey, service: &Service| {
+            let put = |(address, it): (&std::net::SocketAddr, &Destination)| {
+                Some(Request::PutDestination(
+                    translate::key(key)?,
+                    *address,
+                    translate::destination(&Destination { weight: 0, ..*it })?,
+                ))
+            };
+            service.destinations.iter().filter_map(put).collect::<Vec<_>>()
+        };
+        let requests: Vec<_> = self.to_clear().flat_map(|(key, service)| quiesce(key, service)).collect();
+        self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
+    }
+
+    fn active(&mut self) -> u64 {
+        if self.to_clear().next().is_none() {
+            return 0;
+        }
+        let Ok(actual) = self.dump() else { return 0 };
+        let entries = self.to_clear().filter_map(|(key, _)| actual.get(&translate::key(key)?));
+        entries.flat_map(|entry| entry.destinations.values()).map(|it| u64::from(it.active)).sum()
+    }
+
+    fn is_whole(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for IpvsDataplane {
+    fn drop(&mut self) {
+        let remove = |(key, _): (&ServiceKey, &Service)| translate::key(key).map(Request::RemoveService);
+        let requests: Vec<_> = self.to_clear().filter_map(remove).collect();
+        self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
+    }
+}
+
+impl IpvsDataplane {
+    /// The services that do not outlive the director.
+    fn to_clear(&self) -> impl Iterator<Item = (&ServiceKey, &Service)> {
+        let clears = |service: &Service| match &service.attributes.dataplane {
+            config::Dataplane::Ipvs(options) => options.on_stop == OnStop::Clear,
+            config::Dataplane::Proxy(_) => false,
+        };
+        self.ours.iter().map(|(key, service)| (key, &**service)).filter(move |(_, service)| clears(service))
+    }
+
+    fn dump(&mut self) -> Result<ipvs::table::Table, Error> {
+        if self.ours.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        self.with(Connection::dump)
+    }
+
+    fn request(&mut self, requests: &[Request]) -> Vec<Result<(), Error>> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        let results = self.with(|connection| {
+            let results = connection.apply(requests).into_iter();
+            Ok(results.map(|result| result.map_err(|error| Error(error.to_string()))).collect::<Vec<_>>())
+        });
+        let results = results.unwrap_or_else(|error| vec![Err(error); requests.len()]);
+        if results.iter().any(Result::is_err) {
+            self.connection = None;
+        }
+        results
+    }
+
+    /// With a connection that is made anew after an error: answers may still be on their way in the old one.
+    fn with<T>(&mut self, ask: impl FnOnce(&mut Connection) -> Result<T, ipvs::Error>) -> Result<T, Error> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(TIMEOUT).map_err(|error| Error(error.to_string()))?,
+        };
+        let answer = ask(&mut connection).map_err(|error| Error(error.to_string()))?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+}
+
+fn complain(error: Error) {
+    tracing::warn!(%error, "the kernel's table is not as it should be at the end");
+}
+
+/// What brings a change about; none for what the configuration refuses to give to IPVS.
+fn requests(change: &Change) -> Option<Vec<Request>> {
+    let key = translate::key(&change.key())?;
+    Some(match change {
+        Change::AddService(_, service) => {
+            let mut requests = vec![Request::PutService(key, translate::service(&key, &service.attributes)?)];
+            for (address, it) in &service.destinations {
+                requests.push(Request::PutDestination(key, *address, translate::destination(it)?));
+            }
+            requests
+        }
+        Change::SetAttributes(_, attributes) => {
+            vec![Request::PutService(key, translate::service(&key, attributes)?)]
+        }
+        Change::RemoveService(_) => vec![Request::RemoveService(key)],
+        Change::PutDestination(_, address, it) => {
+            vec![Request::PutDestination(key, *address, translate::destination(it)?)]
+        }
+        Change::RemoveDestination(_, address) => vec![Request::RemoveDestination(key, *address)],
+    })
+}
+
+/// What the kernel holds, in the terms of what is wanted: the same where it is the same to the kernel, and something
+/// that is not wanted where it is not.
+fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> Arc<Service> {
+    let mut attributes = wanted.attributes.clone();
+    let same = translate::key(key).and_then(|key| translate::service(&key, &attributes)).as_ref()
+        == Some(&actual.service);
+    if !same {
+        attributes.group = "".into();
+    }
+    let destination = |(address, entry): (&std::net::SocketAddr, &DestinationEntry)| {
+        let it = match wanted.destinations.get(address) {
+            Some(wanted) if translate::destination(wanted) == Some(entry.destination) => *wanted,
+            Some(wanted) => Destination { alive: !wanted.alive, ..*wanted },
+            None => Destination::new(entry.destination.weight),
+        };
+        (*address, it)
+    };
+    let found = Service { attributes, destinations: actual.destinations.iter().map(destination).collect() };
+    if found == **wanted { Arc::clone(wanted) } else { Arc::new(found) }
+}
