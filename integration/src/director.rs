@@ -17,10 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How the names of those variables begin that tell of a package.
 const PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
-/// The program, built from the present sources with the profile of the test.
+/// Names the program where it cannot be built, as in the lab.
+pub const PROGRAM: &str = "TIDEGATE_PROGRAM";
+
+/// The program, built from the present sources with the profile of the test unless [`PROGRAM`] names it.
 pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        if let Some(built) = std::env::var_os(PROGRAM) {
+            return built.into();
+        }
         // target/PROFILE/deps/TEST-HASH
         let test = std::env::current_exe().expect("the test's own path");
         let profile = test.ancestors().nth(2).expect("the profile's folder");

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod director;
 pub mod dns;
+pub mod lab;
 pub mod namespace;
 pub mod nginx;
 pub mod pki;
