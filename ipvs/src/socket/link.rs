@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
-    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, ParseableParametrized,
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    ParseableParametrized,
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::error::Fault;
 use crate::clock;
+use crate::wire::decode_datagram;
 
 /// The most messages in one send. The kernel queues an acknowledgement for each before any can be read: at less
 /// than 1.5 KB of its accounting each they fit even the default receive buffer of 208 KB.
@@ -34,12 +35,6 @@ pub(super) struct Link {
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
-}
-
-/// What came in.
-struct Received<M> {
-    sequence: u32,
-    payload: NetlinkPayload<GenlMessage<M>>,
 }
 
 impl Link {
@@ -77,10 +72,11 @@ impl Link {
         loop {
             for received in self.receive::<M>(deadline)? {
                 let NetlinkPayload::Error(answer) = received.payload else { continue };
-                if received.sequence == last {
+                if received.header.sequence_number == last {
                     return Ok(answers);
                 }
-                let place = usize::try_from(received.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                let place = usize::try_from(received.header.sequence_number.wrapping_sub(first))
+                    .unwrap_or(usize::MAX);
                 if let Some(place) = answers.get_mut(place) {
                     *place = outcome(answer.raw_code());
                 }
@@ -103,7 +99,7 @@ impl Link {
         let mut answers = Vec::new();
         let code = 'answered: loop {
             for received in self.receive::<M>(deadline)? {
-                if received.sequence != asked {
+                if received.header.sequence_number != asked {
                     continue;
                 }
                 match received.payload {
@@ -148,18 +144,12 @@ impl Link {
     }
 
     /// The messages of the next datagram.
-    fn receive<M: Content>(&mut self, deadline: Instant) -> Result<Vec<Received<M>>, Fault> {
+    fn receive<M: Content>(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Vec<NetlinkMessage<GenlMessage<M>>>, Fault> {
         self.read(deadline)?;
-        let mut rest = self.buffer.as_slice();
-        let mut messages = Vec::new();
-        while !rest.is_empty() {
-            let malformed = |error: netlink_packet_core::DecodeError| Fault::Malformed(error.to_string());
-            let length = NetlinkBuffer::new_checked(rest).map_err(malformed)?.length() as usize;
-            let message = NetlinkMessage::<GenlMessage<M>>::deserialize(rest).map_err(malformed)?;
-            messages.push(Received { sequence: message.header.sequence_number, payload: message.payload });
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-        Ok(messages)
+        decode_datagram(&self.buffer).map_err(|error| Fault::Malformed(error.to_string()))
     }
 
     /// Fills the buffer with the next datagram.

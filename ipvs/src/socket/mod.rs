@@ -6,7 +6,6 @@ mod link;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::DecodeError;
-use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd, nlas::GenlCtrlAttrs};
 use rustix::io::Errno;
 
 pub use error::{Error, Fault};
@@ -19,10 +18,9 @@ use crate::codec::{
 };
 use crate::request::Request;
 use crate::table::{Info, Key, SyncDaemon, SyncRole, Table, Timeouts};
-use crate::wire::{Attribute, Command, FAMILY_NAME, Message, Nested};
-
-/// `GENL_ID_CTRL`: the family that knows the others.
-const CONTROL_FAMILY: u16 = 0x10;
+use crate::wire::{
+    Attribute, CONTROL_FAMILY, Command, ControlAttribute, FAMILY_NAME, FamilyLookup, Message, Nested,
+};
 
 /// A connection to IPVS in the network namespace in which it was opened.
 ///
@@ -43,16 +41,9 @@ impl Connection {
 
     fn try_open(timeout: Duration) -> Result<Self, Fault> {
         let mut link = Link::open()?;
-        let question = GenlCtrl {
-            cmd: GenlCtrlCmd::GetFamily,
-            nlas: vec![GenlCtrlAttrs::FamilyName(FAMILY_NAME.to_owned())],
-        };
+        let question = FamilyLookup(vec![ControlAttribute::FamilyName(FAMILY_NAME.to_owned())]);
         let answers = link.query(CONTROL_FAMILY, question, false, clock::now() + timeout).map_err(no_ipvs)?;
-        let attributes = answers.into_iter().flat_map(|answer| answer.nlas);
-        let family = attributes.into_iter().find_map(|attribute| match attribute {
-            GenlCtrlAttrs::FamilyId(family) => Some(family),
-            _ => None,
-        });
+        let family = answers.iter().find_map(FamilyLookup::id);
         let family = family.ok_or_else(|| Fault::Malformed("a family without a number".to_owned()))?;
         Ok(Self { link, family, timeout })
     }

@@ -1,13 +1,16 @@
 //! Commands and whole messages.
 
-use netlink_packet_core::{DecodeError, Emitable, ParseableParametrized};
-use netlink_packet_generic::{GenlFamily, GenlHeader};
+use std::ffi::CStr;
+use std::fmt::Debug;
+
+use netlink_packet_core::{DecodeError, Emitable, NetlinkBuffer, NetlinkMessage, ParseableParametrized};
+use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
 
 use super::value::{Nested, attributes, parse_all};
 use super::{DaemonAttribute, DestinationAttribute, InfoAttribute, ServiceAttribute};
 
 /// `IPVS_GENL_NAME`.
-pub const FAMILY_NAME: &str = "IPVS";
+pub const FAMILY_NAME: &CStr = c"IPVS";
 /// `IPVS_GENL_VERSION`.
 pub const FAMILY_VERSION: u8 = 1;
 
@@ -116,7 +119,7 @@ impl Message {
 
 impl GenlFamily for Message {
     fn family_name() -> &'static str {
-        FAMILY_NAME
+        "IPVS"
     }
 
     fn command(&self) -> u8 {
@@ -160,4 +163,18 @@ impl ParseableParametrized<[u8], GenlHeader> for Message {
             None => Err(format!("{} is not a command of IPVS", header.cmd).into()),
         }
     }
+}
+
+/// The messages in a datagram, of whatever family `M` is.
+pub fn decode_datagram<M>(mut datagram: &[u8]) -> Result<Vec<NetlinkMessage<GenlMessage<M>>>, DecodeError>
+where
+    M: ParseableParametrized<[u8], GenlHeader> + Debug,
+{
+    let mut messages = Vec::new();
+    while !datagram.is_empty() {
+        let length = NetlinkBuffer::new_checked(datagram)?.length() as usize;
+        messages.push(NetlinkMessage::deserialize(datagram)?);
+        datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(messages)
 }

@@ -7,6 +7,7 @@
 //! Attributes that are not known here are kept. What cannot be right (a known attribute of the wrong length, a
 //! name without its end) is an error of that one message; nothing panics.
 
+mod control;
 mod daemon;
 mod destination;
 mod info;
@@ -15,6 +16,7 @@ mod service;
 mod stats;
 mod value;
 
+pub use control::*;
 pub use daemon::*;
 pub use destination::*;
 pub use info::*;

@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, CString};
 
-use netlink_packet_core::{DecodeError, Emitable, NLA_F_NESTED, NlaBuffer, NlasIterator, Parseable};
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NlaBuffer, NlasIterator, Parseable,
+};
 
 /// The content of one attribute.
 pub(super) trait Value: Sized {
@@ -64,7 +66,7 @@ macro_rules! attributes {
                         Value::parse(attribute)
                             .context(concat!(stringify!($name), "::", stringify!($variant)))?,
                     ), )+
-                    _ => Self::Other(netlink_packet_core::DefaultNla::parse(attribute)?),
+                    _ => Self::Other($crate::wire::value::parse_other(attribute)),
                 })
             }
         }
@@ -78,6 +80,16 @@ where
     A: for<'a> Parseable<NlaBuffer<&'a [u8]>>,
 {
     NlasIterator::new(bytes).map(|attribute| A::parse(&attribute?)).collect()
+}
+
+/// An attribute that is not known here. Both flags at once contradict each other, and only one can be written.
+pub(super) fn parse_other(attribute: &NlaBuffer<&[u8]>) -> DefaultNla {
+    let flag = match (attribute.nested_flag(), attribute.network_byte_order_flag()) {
+        (true, _) => NLA_F_NESTED,
+        (false, true) => NLA_F_NET_BYTEORDER,
+        (false, false) => 0,
+    };
+    DefaultNla::new(attribute.kind() | flag, attribute.value().to_vec())
 }
 
 fn fixed<const N: usize>(attribute: &NlaBuffer<&[u8]>) -> Result<[u8; N], DecodeError> {
