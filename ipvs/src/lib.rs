@@ -5,7 +5,8 @@
 //!   Table ◄──decode─── wire::Message ◄── Connection ◄── kernel        (dump)
 //! ```
 //!
-//! [`wire`] is the format, [`table`] the vocabulary, [`Request`] what can be asked for; all of it pure.
+//! [`wire`] is the format, [`table`] the vocabulary, [`codec`] goes between them, [`Request`] is what can be asked
+//! for; all of it pure.
 //! [`Connection`] (feature `socket`) is the only part that does IO.
 //!
 //! What has to change to get from one table to another is decided by whoever uses this crate: the daemon has one

@@ -92,3 +92,6 @@ fn modprobe(service: &Service) -> String {
         Some(engine) => format!("modprobe -a ip_vs_{scheduler} ip_vs_pe_{engine}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

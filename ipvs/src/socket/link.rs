@@ -68,7 +68,7 @@ impl Link {
             self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | NLM_F_ACK);
         }
         let last = self.append(&mut bytes, NetlinkPayload::<GenlMessage<M>>::Noop, NLM_F_REQUEST | NLM_F_ACK);
-        self.send(&bytes)?;
+        self.send(&bytes, deadline)?;
         loop {
             for received in self.receive::<M>(deadline)? {
                 let NetlinkPayload::Error(answer) = received.payload else { continue };
@@ -95,7 +95,7 @@ impl Link {
         let flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST | NLM_F_ACK };
         let mut bytes = Vec::new();
         let asked = self.append(&mut bytes, inner(family, message), flags);
-        self.send(&bytes)?;
+        self.send(&bytes, deadline)?;
         let mut answers = Vec::new();
         let code = 'answered: loop {
             for received in self.receive::<M>(deadline)? {
@@ -109,6 +109,7 @@ impl Link {
                     _ => {}
                 }
             }
+            in_time(deadline)?;
         };
         outcome(code).map(|()| answers).map_err(Fault::general)
     }
@@ -133,8 +134,9 @@ impl Link {
         self.sequence
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
+    fn send(&self, bytes: &[u8], deadline: Instant) -> Result<(), Fault> {
         loop {
+            in_time(deadline)?;
             match self.socket.send(bytes, 0).map_err(from_io) {
                 Ok(_) => return Ok(()),
                 Err(Fault::Kernel(Errno::INTR)) => {}
@@ -152,7 +154,8 @@ impl Link {
         decode_datagram(&self.buffer).map_err(|error| Fault::Malformed(error.to_string()))
     }
 
-    /// Fills the buffer with the next datagram.
+    /// Fills the buffer with the next datagram. One that is there is taken even after the deadline: the kernel
+    /// may have loaded a module before it answered.
     fn read(&mut self, deadline: Instant) -> Result<(), Fault> {
         loop {
             self.buffer.clear();
@@ -170,16 +173,18 @@ impl Link {
     }
 
     fn wait(&self, deadline: Instant) -> Result<(), Fault> {
-        let left = deadline.saturating_duration_since(clock::now());
-        if left.is_zero() {
-            return Err(Fault::TimedOut);
-        }
-        let timeout = Timespec::try_from(left.min(Duration::from_secs(3600))).ok();
+        let timeout = Timespec::try_from(in_time(deadline)?).ok();
         match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(Fault::Kernel(errno)),
         }
     }
+}
+
+/// The time that is left, if any.
+fn in_time(deadline: Instant) -> Result<Duration, Fault> {
+    let left = deadline.saturating_duration_since(clock::now());
+    if left.is_zero() { Err(Fault::TimedOut) } else { Ok(left) }
 }
 
 fn inner<M: Content>(family: u16, message: M) -> NetlinkPayload<GenlMessage<M>> {
@@ -196,3 +201,6 @@ fn outcome(code: i32) -> Result<(), Errno> {
 fn from_io(error: std::io::Error) -> Fault {
     Fault::general(Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
 //! What IPVS holds, in types. Pure.
+//!
+//! IPVS knows no scope ids and no flow labels: an IPv6 address is read back without them.
 
 mod destination;
 mod key;
