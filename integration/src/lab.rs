@@ -101,7 +101,9 @@ impl Lab {
             boot::End::KernelPanic => "the lab's kernel panicked".to_owned(),
             boot::End::Off if said("passed") && said("ended 0") => return Ok(console),
             boot::End::Off if said("ended") => "the scenario failed in the lab".to_owned(),
-            boot::End::Off => "the lab did not start".to_owned(),
+            boot::End::Off => {
+                "the lab did not start (it needs the Debian package user-mode-linux)".to_owned()
+            }
         };
         Err(Failure { reason, console })
     }

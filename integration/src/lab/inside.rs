@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
@@ -51,6 +52,7 @@ pub fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// A running keepalived in the caller's network namespace, its checkers only (no VRRP); stopped when dropped.
+/// It logs to the lab's console.
 pub struct Keepalived {
     folder: TempDir,
     process: Child,
@@ -62,9 +64,8 @@ impl Keepalived {
         let folder = tempfile::Builder::new().prefix("keepalived-").tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("keepalived.conf"), configuration).expect("configuration");
-        let log = File::create(path("log")).expect("log");
         let process = Command::new("keepalived")
-            .args(["--dont-fork", "--log-console", "--log-detail", "--check"])
+            .args(["--dont-fork", "--log-console", "--check"])
             .arg("--use-file")
             .arg(path("keepalived.conf"))
             .arg("--pid")
@@ -72,8 +73,6 @@ impl Keepalived {
             .arg("--checkers_pid")
             .arg(path("checkers.pid"))
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("log"))
-            .stderr(log)
             .spawn()
             .expect("keepalived runs (Debian package keepalived)");
         Self { folder, process }
@@ -82,16 +81,11 @@ impl Keepalived {
     /// Replaces the configuration and tells keepalived to load it.
     pub fn reload(&self, configuration: &str) {
         std::fs::write(self.path("keepalived.conf"), configuration).expect("configuration");
-        self.signal("HUP");
+        self.signal(Signal::HUP).expect("keepalived still runs");
     }
 
-    /// What it has logged so far.
-    pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.path("log")).expect("log")).into_owned()
-    }
-
-    fn signal(&self, name: &str) {
-        output_of("kill", &[&format!("-{name}"), &self.process.id().to_string()]);
+    fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(Pid::from_child(&self.process), signal)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,10 +96,7 @@ impl Keepalived {
 impl Drop for Keepalived {
     fn drop(&mut self) {
         // Ordered, so that the checkers, which are a process of their own, end with it and clear the kernel's table.
-        self.signal("TERM");
-        let _ended_already = self.process.wait();
-        if std::thread::panicking() {
-            eprintln!("keepalived's log:\n{}", self.log());
-        }
+        let _ended_already = self.signal(Signal::TERM);
+        let _reaped_already = self.process.wait();
     }
 }
