@@ -6,8 +6,7 @@
 //! ```
 //!
 //! [`wire`] is the format, [`table`] the vocabulary, [`codec`] goes between them, [`Request`] is what can be asked
-//! for; all of it pure.
-//! [`Connection`] (feature `socket`) is the only part that does IO.
+//! for; all of it pure. [`Connection`] (feature `socket`) is the only part that does IO.
 //!
 //! What has to change to get from one table to another is decided by whoever uses this crate: the daemon has one
 //! plan for all its dataplanes. A request says how things shall be, not how to get there, and one that is already

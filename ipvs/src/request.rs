@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::codec::{destination_key, encode_destination, encode_service, service_key};
 use crate::table::{Destination, Key, Service};
-use crate::wire::{Attribute, Command, DestinationAttribute, Message, Nested, ServiceAttribute};
+use crate::wire::{Attribute, Command, DestinationAttribute, Message, Nested};
 
 /// How one entry shall be. One that is so already succeeds without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +65,8 @@ impl Request {
 }
 
 fn about_destination(command: Command, key: &Key, destination: Vec<DestinationAttribute>) -> Message {
-    let service: Vec<ServiceAttribute> = service_key(key);
-    Message::Command(
-        command,
-        vec![Attribute::Service(Nested::new(service)), Attribute::Destination(Nested::new(destination))],
-    )
+    let service = Attribute::Service(Nested::new(service_key(key)));
+    Message::Command(command, vec![service, Attribute::Destination(Nested::new(destination))])
 }
 
 impl fmt::Display for Request {

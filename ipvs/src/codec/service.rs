@@ -11,8 +11,8 @@ use super::address::{decode_address, decode_family, encode_address, encode_famil
 use super::stats::decode_stats;
 use crate::table::{Family, Key, Mask, Name, Persistence, Protocol, SchedulerFlags, Service, ServiceEntry};
 use crate::wire::{
-    FLAG_ONE_PACKET, FLAG_PERSISTENT, FLAG_SCHEDULER_1, FLAG_SCHEDULER_2, FLAG_SCHEDULER_3, Flags, Port,
-    ServiceAttribute as A,
+    FLAG_ONE_PACKET, FLAG_PERSISTENT, FLAG_SCHEDULER_1, FLAG_SCHEDULER_2, FLAG_SCHEDULER_3, Flags, Nested,
+    Port, ServiceAttribute as A, StatsAttribute,
 };
 
 /// What tells one service from another.
@@ -85,8 +85,8 @@ struct Raw {
     timeout: u32,
     netmask: Option<[u8; 4]>,
     engine: Option<CString>,
-    stats: Option<crate::wire::Nested<crate::wire::StatsAttribute>>,
-    stats64: Option<crate::wire::Nested<crate::wire::StatsAttribute>>,
+    stats: Option<Nested<StatsAttribute>>,
+    stats64: Option<Nested<StatsAttribute>>,
 }
 
 impl Raw {
