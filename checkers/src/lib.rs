@@ -36,3 +36,4 @@ pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
     is_server_name,
 };
+pub use tls::PemFile;

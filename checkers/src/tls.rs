@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(crate) use explain::explain;
+pub use material::PemFile;
 
 use self::material::Roots;
 use crate::trace::{Step, Trace, Traced};

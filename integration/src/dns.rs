@@ -45,6 +45,12 @@ impl Dnsmasq {
         server
     }
 
+    /// Makes it silent: it takes queries and answers none.
+    pub fn stop(&self) {
+        let sent = Command::new("kill").args(["-STOP", &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -226,3 +226,28 @@ fn a_client_speaks_tls_with_the_real_server_itself() {
     }
     assert!(get(listen, "/").is_err(), "clear text is not what nginx expects there");
 }
+
+/// A check that cannot be run says nothing about its server: with unusable roots a dead server would stay up.
+#[test]
+fn a_reload_refuses_roots_that_cannot_be_used() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::copy(authority.certificate(), &roots).unwrap();
+    let server = free_port();
+    let leaf = authority.issue("www", &format!("DNS:{NAME}"), Validity::Now);
+    let nginx = Nginx::start(&tls_server(server, &leaf, ""));
+    let director = Director::start(&virtual_server("web", server, &trusting_file(&roots)));
+    let address = server.to_string();
+    director.wait_for_state("web", &address, "up");
+
+    std::fs::write(&roots, "garbage").unwrap();
+    director.signal("HUP");
+    let error = wait_for("the refusal", PATIENCE, || {
+        director.status()["director"]["configuration"]["last_error"].as_str().map(str::to_owned)
+    });
+    assert!(error.contains("no certificate in PEM format"), "{error}");
+
+    drop(nginx);
+    director.wait_for_state("web", &address, "down");
+}

@@ -210,3 +210,22 @@ fn persistence_counts_for_all_ports_of_a_client() {
         assert_eq!(Client::new().ask(listen, PATIENCE).unwrap(), home);
     }
 }
+
+/// A client that keeps its port and asks again and again (a resolver, RADIUS, syslog) must not stay for ever with a
+/// server that is known to be dead and answers nothing, not even by ICMP.
+#[test]
+fn a_session_leaves_a_server_that_is_down_and_silent() {
+    let (servers, health) = (servers(), Web::start_on("0.0.0.0:0"));
+    let listen = SocketAddr::from(([127, 0, 5, 53], free_udp_port()));
+    let check = TCP
+        .replace("tcp", "http")
+        .replace("fall = 2", &format!("fall = 2, path = \"/health\", port = {}", health.address().port()));
+    let director = start(listen, &format!("idle_timeout = \"2s\"\n{check}"), &servers);
+    let mut client = Client::new();
+    let (before, at) = home(&mut client, listen, &servers);
+
+    servers[at].stop();
+    health.answer_at(before.into(), "/health", Answer::Unavailable);
+    director.wait_for_state("dns", &servers[at].address().to_string(), "down");
+    assert_ne!(ask_again(&mut client, listen), before);
+}

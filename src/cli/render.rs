@@ -81,7 +81,7 @@ fn director(it: &Director, paint: Paint) -> String {
 }
 
 fn render_virtual_server(it: &VirtualServer, paint: Paint) -> String {
-    let listen: Vec<_> = it.listen.iter().map(|listen| listen.address.as_str()).collect();
+    let listen: Vec<_> = it.listen.iter().map(|listen| listen.name.as_str()).collect();
     let mut text =
         format!("{}  {} {}  {}\n", paint.strong(&it.name), listen.join(", "), it.dataplane, it.scheduler);
     text.push_str(&quorum(it, paint));
@@ -110,7 +110,7 @@ fn quorum(it: &VirtualServer, paint: Paint) -> String {
 fn listener(it: &Listen, paint: Paint) -> String {
     let mut text = String::new();
     if let Some(error) = &it.error {
-        let _ = writeln!(text, "  {}", paint.bad(&format!("{} is not served: {error}", it.address)));
+        let _ = writeln!(text, "  {}", paint.bad(&format!("{} is not served: {error}", it.name)));
     }
     if it.no_destination + it.over_limit > 0 {
         let _ = writeln!(
@@ -118,7 +118,7 @@ fn listener(it: &Listen, paint: Paint) -> String {
             "  {} of {} turned away on {}: {} found no real server, {} over the director's limit",
             paint.warn(&count(it.no_destination + it.over_limit)),
             count(it.accepted),
-            it.address,
+            it.name,
             count(it.no_destination),
             count(it.over_limit),
         );

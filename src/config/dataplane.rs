@@ -91,11 +91,15 @@ fn proxy(table: &mut Table<'_>, protocol: Option<Protocol>) -> ProxyOptions {
     if protocol != Some(Protocol::Tcp) {
         table.refuse("proxy_protocol", "`proxy_protocol` needs protocol \"tcp\"");
     }
-    let idle = if protocol == Some(Protocol::Udp) { DEFAULT_IDLE_UDP } else { DEFAULT_IDLE_TCP };
+    // A client that keeps its port and asks on would otherwise keep its UDP session with a server that died.
+    let (idle, on_down) = match protocol {
+        Some(Protocol::Udp) => (DEFAULT_IDLE_UDP, OnDown::Reset),
+        _ => (DEFAULT_IDLE_TCP, OnDown::Keep),
+    };
     ProxyOptions {
         on_down: table
             .take("on_down", word(DataplaneKind::Proxy, &ON_DOWN, &IPVS_ON_DOWN))
-            .map_or(OnDown::default(), |it| it.value),
+            .map_or(on_down, |it| it.value),
         connect_timeout: table
             .take("connect_timeout", duration(MILLISECOND..=DAY))
             .map_or(DEFAULT_CONNECT_TIMEOUT, |it| it.value),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use regex::{Regex, RegexBuilder};
 use tidegate_checkers::{
-    Body, HttpSpec, HttpVersion, StatusRange, TlsSpec, is_header, is_host, is_method, is_path, is_server_name,
+    Body, HttpSpec, HttpVersion, PemFile, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
+    is_server_name,
 };
 use toml::de::DeValue;
 
@@ -98,11 +99,10 @@ impl HttpKeys {
 }
 
 impl TlsKeys {
-    pub(super) fn read(table: &mut Table<'_>, context: &Context) -> Self {
-        let file = |value: &DeValue<'_>| existing_file(value, context);
+    pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> Self {
         let keys = Self {
             sni: table.take("sni", text_that(is_server_name, "a server's name or address")),
-            ca_file: table.take("ca_file", file),
+            ca_file: table.take("ca_file", |value| context.pem_file(value, PemFile::Roots)),
             insecure: table.take("insecure", boolean),
             client_certificate: None,
         };
@@ -114,8 +114,8 @@ impl TlsKeys {
         if let Some((written, missing)) = alone {
             table.refuse(written, format!("`{written}` needs `{missing}`"));
         }
-        let certificate = table.take("client_certificate", file);
-        let key = table.take("client_key", file);
+        let certificate = table.take("client_certificate", |value| context.pem_file(value, PemFile::Chain));
+        let key = table.take("client_key", |value| context.pem_file(value, PemFile::Key));
         Self { client_certificate: certificate.zip(key).map(|(it, key)| (it.value, key.value)), ..keys }
     }
 
@@ -184,13 +184,17 @@ pub(super) fn compile(text: &str) -> Result<Regex, String> {
     })
 }
 
-/// The path of a regular file that can be read, relative to the folder of the configuration.
-fn existing_file(value: &DeValue<'_>, context: &Context) -> Result<PathBuf, String> {
-    let written = string(value)?;
-    let Some(folder) = &context.folder else { return Ok(PathBuf::from(written)) };
-    let path = folder.join(written);
-    match super::load::open(&path) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(format!("must be a file that can be read: {error}")),
+impl Context {
+    /// The path of a file that a check can use, relative to the folder of the configuration. A check with one that it
+    /// cannot use would never run, and so never find out that its server has died.
+    fn pem_file(&mut self, value: &DeValue<'_>, kind: PemFile) -> Result<PathBuf, String> {
+        let written = string(value)?;
+        let Some(folder) = &self.folder else { return Ok(PathBuf::from(written)) };
+        let path = folder.join(written);
+        let usable = self.pem_files.entry((path.clone(), kind)).or_insert_with(|| kind.probe(&path));
+        match usable {
+            Ok(()) => Ok(path),
+            Err(error) => Err(format!("must be a file that can be used: {error}")),
+        }
     }
 }

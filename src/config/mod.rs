@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regex::Regex;
-use tidegate_checkers::Spec;
+use tidegate_checkers::{PemFile, Spec};
 use toml::de::DeTable;
 
 use check::CheckKeys;
@@ -104,6 +104,8 @@ struct Context {
     specs: HashSet<Arc<Spec>>,
     check_names: HashSet<Arc<str>>,
     regexes: BTreeMap<String, Regex>,
+    /// Files that were looked at, and whether they are of use.
+    pem_files: BTreeMap<(PathBuf, PemFile), Result<(), String>>,
 }
 
 impl<'n> Reading<'n> {

@@ -104,8 +104,10 @@ pub struct VirtualServer {
 /// One address of a virtual server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listen {
-    /// Which: `tcp 192.0.2.1:80`, `fwmark 7 ipv4`.
-    pub address: String,
+    /// What it is called in the log: `tcp 192.0.2.1:80`, `fwmark 7 ipv4`.
+    pub name: String,
+    /// Which; null for an fwmark.
+    pub address: Option<SocketAddr>,
     /// Why it is not served; null when it is.
     pub error: Option<String>,
     /// Connections or UDP sessions begun.
@@ -237,7 +239,7 @@ impl Status {
 impl VirtualServer {
     fn add_counters(&mut self, services: &BTreeMap<String, ServiceCounters>, counters: &Counters) {
         for listen in &mut self.listen {
-            let Some(counted) = services.get(&listen.address) else { continue };
+            let Some(counted) = services.get(&listen.name) else { continue };
             listen.accepted = counted.accepted;
             listen.no_destination = counted.no_destination;
             listen.over_limit = counted.over_limit;

@@ -60,7 +60,11 @@ impl EventLoop {
         configured: &config::VirtualServer,
     ) -> VirtualServer {
         let listen = |key: &config::Listen| Listen {
-            address: key.to_string(),
+            name: key.to_string(),
+            address: match key {
+                config::Listen::Address { address, .. } => Some(*address),
+                config::Listen::Fwmark { .. } => None,
+            },
             error: self.listen_error(key),
             accepted: 0,
             no_destination: 0,

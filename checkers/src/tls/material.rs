@@ -56,6 +56,33 @@ pub(crate) fn client_config(
     Ok(Arc::new(config))
 }
 
+/// A file that a check may name, and what must be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PemFile {
+    /// Acceptable roots.
+    Roots,
+    /// A client's certificate chain.
+    Chain,
+    /// A client's unencrypted private key.
+    Key,
+}
+
+impl PemFile {
+    /// Whether a check could use the file. Blocks. An error says why not.
+    pub fn probe(self, path: &Path) -> Result<(), String> {
+        let usable = match self {
+            Self::Roots => file_roots(path).map(drop),
+            Self::Chain => certificates(path).map(drop),
+            Self::Key => private_key(path).map(drop),
+        };
+        // Whoever asks knows which file it is.
+        usable.map_err(|error| match error.strip_prefix(&format!("{}: ", path.display())) {
+            Some(why) => why.to_owned(),
+            None => error,
+        })
+    }
+}
+
 fn system_roots() -> Result<Arc<RootCertStore>, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();

@@ -127,8 +127,12 @@ fn too_much_text_is_refused() {
 fn files_of_checks_are_relative_to_the_file_that_names_them() {
     let check = "check = { type = \"https\", ca_file = \"ca.pem\" }";
     let folder = folder(&[("main.toml", "include = \"sub/a.toml\""), ("sub/a.toml", &with(check))]);
-    assert!(load_main(&folder).unwrap_err().contains("`ca_file` must be a file that can be read"));
-    fs::write(folder.path().join("sub/ca.pem"), "").unwrap();
+    assert!(
+        load_main(&folder).unwrap_err().contains("`ca_file` must be a file that can be used: No such file")
+    );
+    fs::write(folder.path().join("sub/ca.pem"), "garbage").unwrap();
+    assert!(load_main(&folder).unwrap_err().contains("no certificate in PEM format in it"));
+    fs::write(folder.path().join("sub/ca.pem"), include_str!("ca.pem")).unwrap();
     let model = load_main(&folder).unwrap();
     let spec = format!("{:?}", model.virtual_servers[0].checks[0].spec);
     assert!(spec.contains(&format!("{:?}", folder.path().join("sub/ca.pem"))), "{spec}");
