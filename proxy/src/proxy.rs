@@ -34,11 +34,11 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The system has no descriptor or memory for it.
-    #[error("cannot set up a proxy thread: {0}")]
+    #[error("cannot set up a proxy thread")]
     Setup(#[from] Errno),
     /// The system refuses a thread.
-    #[error("cannot start a proxy thread: {0}")]
-    Thread(std::io::Error),
+    #[error("cannot start a proxy thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// A running proxy. Dropping it is [`Proxy::shutdown`].
@@ -84,6 +84,7 @@ impl Proxy {
             pools: BTreeMap::new(),
             accepting: true,
         };
+        proxy.shared.limit.store(proxy.connection_limit(), Ordering::Relaxed);
         for number in 0..count {
             let thread = Thread::start(number, &proxy.shared)?;
             proxy.threads.push(thread);
