@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result};
 
 use crate::config::{
-    Checksum, DataplaneKind, Family, Forwarding, IpvsOnDown, Listen, LogFormat, LogLevel, OnDown, OnStop,
-    Protocol, ProxyProtocol, Scheduler, SchedulerFlags, Tunnel,
+    Checksum, DataplaneKind, Family, Forwarding, IpvsOnDown, IpvsTimeouts, Listen, LogFormat, LogLevel,
+    OnDown, OnStop, Protocol, ProxyProtocol, Scheduler, SchedulerFlags, SyncDaemon, SyncRole, Tunnel,
 };
 
 impl Display for Protocol {
@@ -152,5 +152,41 @@ impl Display for OnStop {
             Self::Keep => "keep",
             Self::Clear => "clear",
         })
+    }
+}
+
+impl Display for IpvsTimeouts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let written = [("tcp", self.tcp), ("tcp_fin", self.tcp_fin), ("udp", self.udp)];
+        let written = written.into_iter().filter_map(|(key, seconds)| Some(format!("{key} {}s", seconds?)));
+        let written: Vec<_> = written.collect();
+        f.write_str(if written.is_empty() { "none" } else { "" })?;
+        f.write_str(&written.join(", "))
+    }
+}
+
+impl Display for SyncRole {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Backup => "backup",
+        })
+    }
+}
+
+impl Display for SyncDaemon {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} on {} id {}", self.role, self.interface, self.sync_id)?;
+        for (key, value) in [
+            ("max_length", self.max_length.map(|it| it.to_string())),
+            ("group", self.group.map(|it| it.to_string())),
+            ("port", self.port.map(|it| it.to_string())),
+            ("ttl", self.ttl.map(|it| it.to_string())),
+        ] {
+            if let Some(value) = value {
+                write!(f, " {key} {value}")?;
+            }
+        }
+        Ok(())
     }
 }

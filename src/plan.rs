@@ -169,7 +169,7 @@ pub(crate) fn keep_fixed(running: &Director, new: &mut Director) -> Vec<&'static
     pairs.filter(|(kept, wanted)| kept != wanted).map(|((key, _), _)| key).collect()
 }
 
-fn director(it: &Director) -> [(&'static str, String); 9] {
+fn director(it: &Director) -> [(&'static str, String); 11] {
     [
         ("id", quoted(&it.id)),
         ("control_socket", file(&it.control_socket)),
@@ -180,6 +180,8 @@ fn director(it: &Director) -> [(&'static str, String); 9] {
         ("max_concurrent_checks", it.max_concurrent_checks.to_string()),
         ("log.format", it.log.format.to_string()),
         ("log.level", it.log.level.to_string()),
+        ("ipvs.timeouts", it.ipvs.timeouts.to_string()),
+        ("ipvs.sync", or_none(Some(list(&it.ipvs.sync)).filter(|sync| !sync.is_empty()))),
     ]
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::model::{Director, Log, LogFormat, LogLevel};
+use super::ipvs;
+use super::model::{Director, Ipvs, Log, LogFormat, LogLevel};
 use super::reader::Table;
 use super::values::{DAY, duration, integer, one_of, string, text};
 
@@ -26,6 +27,7 @@ impl Default for Director {
             proxy_threads: None,
             max_concurrent_checks: 10_000,
             log: Log { format: LogFormat::default(), level: LogLevel::default() },
+            ipvs: Ipvs::default(),
         }
     }
 }
@@ -51,6 +53,9 @@ pub(super) fn read(mut table: Table<'_>) -> Director {
     }
     if let Some(table) = table.table("log", "[director.log]") {
         director.log = log(table);
+    }
+    if let Some(table) = table.table("ipvs", "[director.ipvs]") {
+        director.ipvs = ipvs::read(table);
     }
     table.finish();
     director

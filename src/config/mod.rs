@@ -4,7 +4,7 @@
 //! load    files and includes, bounded in size; never waits for anything but a disk
 //! split   one piece of text per virtual server
 //! reader  strict tables over the `toml` crate's tree; a mistake is noted and reading goes on
-//! director, virtual_server, check, http, real_server: one section each, straight into the model
+//! director, ipvs, virtual_server, check, http, real_server: one section each, straight into the model
 //! dataplane, listen, forwarding: what differs between the dataplanes
 //! validate  rules over several values
 //! mistake  places become lines and columns, for the mistakes that are shown
@@ -18,6 +18,7 @@ mod dataplane;
 mod director;
 mod forwarding;
 mod http;
+mod ipvs;
 mod listen;
 mod load;
 mod mistake;

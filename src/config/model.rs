@@ -35,6 +35,56 @@ pub struct Director {
     pub max_concurrent_checks: u32,
     /// `[director.log]`
     pub log: Log,
+    /// `[director.ipvs]`
+    pub ipvs: Ipvs,
+}
+
+/// `[director.ipvs]`: what is the kernel's own and no virtual server's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ipvs {
+    /// `timeouts`
+    pub timeouts: IpvsTimeouts,
+    /// `[[director.ipvs.sync]]`, at most one of each role.
+    pub sync: Vec<SyncDaemon>,
+}
+
+/// How long the kernel remembers connections, in whole seconds; none: as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IpvsTimeouts {
+    /// Of an established TCP connection.
+    pub tcp: Option<u32>,
+    /// Of a TCP connection after a FIN.
+    pub tcp_fin: Option<u32>,
+    /// Of UDP.
+    pub udp: Option<u32>,
+}
+
+/// A daemon of the kernel that tells the other director about connections, or hears of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// Sends or receives.
+    pub role: SyncRole,
+    /// The interface of the multicast group.
+    pub interface: String,
+    /// Told apart by it, 0 to 255.
+    pub sync_id: u8,
+    /// The longest UDP payload; none: what fits the interface.
+    pub max_length: Option<u16>,
+    /// The multicast group; none: 224.0.0.81.
+    pub group: Option<IpAddr>,
+    /// The UDP port; none: 8848.
+    pub port: Option<u16>,
+    /// TTL or hop limit; none: 1.
+    pub ttl: Option<u8>,
+}
+
+/// What a synchronisation daemon does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SyncRole {
+    /// `"active"`: sends.
+    Active,
+    /// `"backup"`: receives.
+    Backup,
 }
 
 /// `[director.log]`

@@ -331,3 +331,28 @@ fn what_is_missing_is_not_guessed_where_the_text_is_broken() {
     let text = ipvs("x = y").replace("10:80", "10:0").replace("8080\"", "0\", resume_below = 1");
     assert_eq!(wrong(&text).len(), 1, "{:?}", wrong(&text));
 }
+
+#[test]
+fn the_kernels_own_settings() {
+    let text = format!(
+        "[director.ipvs]\ntimeouts = {{ tcp = \"15m\", udp = \"30s\" }}\n\
+         [[director.ipvs.sync]]\nrole = \"active\"\ninterface = \"eth0\"\nsync_id = 51\n\
+         [[director.ipvs.sync]]\nrole = \"backup\"\ninterface = \"eth0\"\ngroup = \"ff02::81\"\nttl = 3\n{}",
+        ipvs("")
+    );
+    let settings = right(&text).director.ipvs;
+    assert_eq!(settings.timeouts.to_string(), "tcp 900s, udp 30s");
+    let sync: Vec<_> = settings.sync.iter().map(ToString::to_string).collect();
+    assert_eq!(sync, ["active on eth0 id 51", "backup on eth0 id 0 group ff02::81 ttl 3"]);
+
+    for (written, mistaken, message) in [
+        ("\"15m\"", "\"1.5s\"", "must be whole seconds"),
+        ("\"backup\"", "\"active\"", "one synchronisation daemon of each role"),
+        ("\"backup\"", "\"master\"", "must be one of \"active\", \"backup\""),
+        ("ff02::81", "10.0.0.1", "must be a multicast address"),
+        ("sync_id = 51", "sync_id = 256", "from 0 to 255"),
+        ("role = \"backup\"\n", "", "needs `role`"),
+    ] {
+        only(&text.replace(written, mistaken), message);
+    }
+}
