@@ -72,6 +72,9 @@ pub struct Destination {
     /// False when the checks say that the server is dead. A server that is drained, or of which nothing is
     /// known yet (unless it is assumed up), is alive with weight 0.
     pub alive: bool,
+    /// False while the weight is what it is merely because servers have not been checked yet: a dataplane that has
+    /// the destination from an earlier director may leave it as it is.
+    pub decided: bool,
     /// A member of the pool or the sorry server.
     pub role: Role,
 }

@@ -223,10 +223,10 @@ impl Engine {
     }
 
     /// What a change at `place` can change in the virtual server's desired state.
-    fn view(&self, place: Place, now: Instant) -> (Destination, Option<SocketAddr>) {
+    fn view(&self, place: Place, now: Instant) -> (Destination, Option<Destination>) {
         let (virtual_server, real_server) = place.indices();
         let virtual_server = &self.virtual_servers[virtual_server];
-        (virtual_server.destination(real_server, now), virtual_server.serving_sorry_server())
+        (virtual_server.destination(real_server, now), virtual_server.stand_in())
     }
 
     fn next_step(&self, place: Place, now: Instant) -> Option<Instant> {

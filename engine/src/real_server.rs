@@ -194,6 +194,7 @@ impl RealServer {
                 None => self.quorum_share(),
             },
             alive: !matches!(self.health, Health::Down { .. }),
+            decided: self.unknown_share() == 0,
             role: Role::RealServer,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct VirtualServer {
     pub(crate) name: Arc<str>,
     pub(crate) band: Band,
     pub(crate) held: bool,
+    /// Not held, merely because servers have not been checked yet.
+    undecided: bool,
     /// When `held` last changed.
     pub(crate) since: Instant,
     pub(crate) sorry_server: Option<SocketAddr>,
@@ -38,13 +40,14 @@ impl VirtualServer {
             name: config.name,
             band,
             held: false,
+            undecided: false,
             since: now,
             sorry_server: config.sorry_server,
             slow_start: config.slow_start,
             checks: config.checks,
             real_servers,
         };
-        virtual_server.held = band.holds(false, virtual_server.sum());
+        virtual_server.judge(now, &mut Vec::new());
         virtual_server
     }
 
@@ -119,21 +122,27 @@ impl VirtualServer {
 
     pub(crate) fn desired(&self, now: Instant) -> Desired {
         let pool = (0..self.real_servers.len()).map(|index| self.destination(index, now));
-        let sorry = self.serving_sorry_server().map(|address| Destination {
+        Desired { destinations: pool.chain(self.stand_in()).collect() }
+    }
+
+    /// The sorry server's place in it while traffic goes there.
+    pub(crate) fn stand_in(&self) -> Option<Destination> {
+        self.serving_sorry_server().map(|address| Destination {
             address,
             weight: 1,
             alive: true,
+            decided: !self.undecided,
             role: Role::SorryServer,
-        });
-        Desired { destinations: pool.chain(sorry).collect() }
+        })
     }
 
     /// What the dataplane should hold for one member of the pool. While the sorry server serves, the pool is
     /// alive as it is and gets no new connections.
     pub(crate) fn destination(&self, real_server: usize, now: Instant) -> Destination {
         let mut destination = self.real_servers[real_server].destination(now, self.slow_start);
-        if self.serving_sorry_server().is_some() {
+        if self.serving_sorry_server().is_some() && destination.weight > 0 {
             destination.weight = 0;
+            destination.decided = !self.undecided;
         }
         destination
     }
@@ -148,12 +157,16 @@ impl VirtualServer {
         self.real_servers.iter().map(|server| u64::from(server.quorum_share())).sum()
     }
 
+    /// What the unknown servers would add to W.
+    fn unknown(&self) -> u64 {
+        self.real_servers.iter().map(|server| u64::from(server.unknown_share())).sum()
+    }
+
     /// Whether a reload, not judged yet, would take the quorum from the pool, or all traffic if it `served`
     /// before, merely because servers have not been checked yet.
     fn needs_the_unknown(&self, served: bool) -> bool {
         let sum = self.sum();
-        let unknown: u64 = self.real_servers.iter().map(|server| u64::from(server.unknown_share())).sum();
-        let possible = sum + unknown;
+        let possible = sum + self.unknown();
         let holds = |sum| self.band.holds(self.held, sum);
         self.held && !holds(sum) && holds(possible) || served && !self.serves(sum) && self.serves(possible)
     }
@@ -167,6 +180,7 @@ impl VirtualServer {
     fn judge(&mut self, now: Instant, events: &mut Vec<Event>) {
         let sum = self.sum();
         let held = self.band.holds(self.held, sum);
+        self.undecided = !held && self.band.holds(false, sum + self.unknown());
         if held == self.held {
             return;
         }

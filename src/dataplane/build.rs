@@ -35,7 +35,8 @@ fn keeps_the_dead(configured: &VirtualServer) -> bool {
 }
 
 fn destination(configured: &VirtualServer, decided: &engine::Destination) -> Destination {
-    let mut destination = Destination { alive: decided.alive, ..Destination::new(decided.weight) };
+    let engine::Destination { weight, alive, decided: is_decided, .. } = *decided;
+    let mut destination = Destination { alive, decided: is_decided, ..Destination::new(weight) };
     let position = configured.real_servers.binary_search_by_key(&decided.address, |it| it.address);
     match (decided.role, position) {
         (Role::RealServer, Ok(at)) => {

@@ -7,6 +7,7 @@
 mod translate;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Dataplane for IpvsDataplane {
 
     fn stop_accepting(&mut self) {
         let quiesce = |key: &ServiceKey, service: &Service| {
-            let put = |(address, it): (&std::net::SocketAddr, &Destination)| {
+            let put = |(address, it): (&SocketAddr, &Destination)| {
                 Some(Request::PutDestination(
                     translate::key(key)?,
                     *address,
@@ -187,8 +188,8 @@ fn requests(change: &Change) -> Option<Vec<Request>> {
     })
 }
 
-/// What the kernel holds, in the terms of what is wanted: the same where it is the same to the kernel, and something
-/// that is not wanted where it is not.
+/// What the kernel holds, in the terms of what is wanted: the same where it is the same to the kernel or where nothing
+/// is decided yet, and something that is not wanted where it is not.
 fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> Arc<Service> {
     let mut attributes = wanted.attributes.clone();
     let same = translate::key(key).and_then(|key| translate::service(&key, &attributes)).as_ref()
@@ -196,14 +197,19 @@ fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> A
     if !same {
         attributes.group = "".into();
     }
-    let destination = |(address, entry): (&std::net::SocketAddr, &DestinationEntry)| {
+    let destination = |(address, entry): (&SocketAddr, &DestinationEntry)| {
         let it = match wanted.destinations.get(address) {
             Some(wanted) if translate::destination(wanted) == Some(entry.destination) => *wanted,
+            Some(wanted) if !wanted.decided => *wanted,
             Some(wanted) => Destination { alive: !wanted.alive, ..*wanted },
             None => Destination::new(entry.destination.weight),
         };
         (*address, it)
     };
-    let found = Service { attributes, destinations: actual.destinations.iter().map(destination).collect() };
+    let there = actual.destinations.iter().map(destination);
+    // A sorry server that may have to go again at once is not let in either.
+    let waiting = wanted.destinations.iter().filter(|(_, it)| !it.decided && it.weight > 0);
+    let destinations = there.chain(waiting.map(|(address, it)| (*address, *it))).collect();
+    let found = Service { attributes, destinations };
     if found == **wanted { Arc::clone(wanted) } else { Arc::new(found) }
 }

@@ -49,11 +49,14 @@ pub struct Destination {
     pub forwarding: Forwarding,
     /// False: the checks say that it is dead.
     pub alive: bool,
+    /// False: the weight waits for the first checks, and a dataplane that outlives the director keeps what it has.
+    pub decided: bool,
 }
 
 impl Destination {
     /// One that is alive, with this weight and nothing else said about it.
     pub fn new(weight: u32) -> Self {
-        Self { weight, max_connections: 0, resume_below: 0, forwarding: Forwarding::Nat, alive: true }
+        let forwarding = Forwarding::Nat;
+        Self { weight, max_connections: 0, resume_below: 0, forwarding, alive: true, decided: true }
     }
 }

@@ -177,15 +177,34 @@ impl Pool {
 
     pub(super) fn desired(&self, now: Instant) -> Desired {
         let sorry = self.config.sorry_server.filter(|_| !self.held);
+        let open = self.may_yet_be_held();
         let pool = self.servers.values().map(|member| Destination {
             address: member.config.address,
             weight: if sorry.is_some() { 0 } else { member.weight(now, self.config.slow_start) },
             alive: member.state != State::Down,
+            decided: member.unknown_weight() == 0 && (sorry.is_none() || member.whole_weight() == 0 || !open),
             role: Role::RealServer,
         });
-        let sorry =
-            sorry.map(|address| Destination { address, weight: 1, alive: true, role: Role::SorryServer });
+        let sorry = sorry.map(|address| Destination {
+            address,
+            weight: 1,
+            alive: true,
+            decided: !open,
+            role: Role::SorryServer,
+        });
         Desired { destinations: pool.chain(sorry).collect() }
+    }
+
+    /// The quorum is not held, but would be if every unknown server turned out to be up.
+    fn may_yet_be_held(&self) -> bool {
+        let at_best: u64 = self
+            .servers
+            .values()
+            .map(|member| u64::from(member.whole_weight() + member.unknown_weight()))
+            .sum();
+        !self.held
+            && at_best > 0
+            && at_best >= u64::from(self.config.quorum) + u64::from(self.config.hysteresis)
     }
 
     /// Weights as if the quorum were held.
@@ -228,6 +247,11 @@ impl Member {
     fn whole_weight(&self) -> u32 {
         let up = matches!(self.state, State::Up | State::Assumed);
         if up && !self.drained { self.target() } else { 0 }
+    }
+
+    /// What being up would give it.
+    fn unknown_weight(&self) -> u32 {
+        if self.state == State::Unknown && !self.drained { self.target() } else { 0 }
     }
 
     /// The least whole weight that is no smaller than the share of the slow start that has passed.

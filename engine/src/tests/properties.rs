@@ -377,7 +377,7 @@ proptest! {
         if before.2 == run.held() {
             let shape = |desired: BTreeMap<Arc<str>, Desired>| {
                 let all = desired.into_values().flat_map(|desired| desired.destinations);
-                all.map(|destination| Destination { weight: 0, ..destination }).collect::<Vec<_>>()
+                all.map(|it| Destination { weight: 0, decided: true, ..it }).collect::<Vec<_>>()
             };
             prop_assert_eq!(shape(before.0), shape(run.desired()));
         }

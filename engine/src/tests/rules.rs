@@ -237,6 +237,27 @@ fn a_lost_quorum_without_a_sorry_server_goes_on_with_what_it_has() {
 }
 
 #[test]
+fn what_awaits_a_first_outcome_is_not_decided() {
+    let servers = VirtualServer { sorry_server: Some(sorry()), quorum: 2, ..web(&[check("c")], &[1, 1, 0]) };
+    let mut bench = Bench::new(only(servers));
+    let decided = |bench: &Bench| {
+        let desired = bench.engine.desired("web").unwrap();
+        desired.destinations.iter().map(|it| (it.weight, it.decided)).collect::<Vec<_>>()
+    };
+    assert_eq!(decided(&bench), [(0, false), (0, false), (0, true), (1, false)]);
+    let _ = bench.pass(1);
+    assert_eq!(decided(&bench), [(0, false), (0, false), (0, true), (1, false)], "the quorum depends on 2");
+    let effects = bench.fail(2);
+    assert_eq!(effects.changed.len(), 1);
+    assert_eq!(decided(&bench), [(0, true), (0, true), (0, true), (1, true)]);
+    let _ = fail_three_times(&mut bench, 1);
+    for host in [1, 2] {
+        let _ = (bench.pass(host), bench.pass(host));
+    }
+    assert_eq!(decided(&bench), [(1, true), (1, true), (0, true)]);
+}
+
+#[test]
 fn commands_are_carried_out_and_told() {
     let mut bench = ramping();
     assert_eq!(told(&bench.weigh(1, 9)), ["10.0.0.1 weight 9 in place of 4"]);
