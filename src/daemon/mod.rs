@@ -64,7 +64,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
     let dataplanes: Vec<(_, Box<dyn Dataplane>)> = vec![
         (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
-        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::default())),
+        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::new(director.ipvs.clone()))),
     ];
     let result = runtime.block_on(async { EventLoop::start(file, model, dataplanes, socket)?.run().await });
     runtime.shutdown_background();

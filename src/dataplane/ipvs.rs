@@ -4,6 +4,7 @@
 //! in the kernel's table is somebody else's. An entry that a killed predecessor has left is found as it is and kept
 //! with its connections.
 
+mod settings;
 mod translate;
 
 use std::collections::BTreeMap;
@@ -21,17 +22,26 @@ use crate::config::{self, OnStop};
 // For a whole table of 37,000 destinations on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// IPVS as a [`Dataplane`]. Asks nothing of the kernel until a virtual server wants it.
-#[derive(Default)]
+/// IPVS as a [`Dataplane`]. Asks nothing of the kernel until a virtual server or a setting wants it.
 pub struct IpvsDataplane {
+    settings: config::Ipvs,
+    /// Why the settings are not in force, if so.
+    unsettled: Option<Error>,
     connection: Option<Connection>,
     /// As last desired.
     ours: Table,
 }
 
+impl Default for IpvsDataplane {
+    fn default() -> Self {
+        Self::new(config::Ipvs::default())
+    }
+}
+
 impl Dataplane for IpvsDataplane {
     fn observe(&mut self, desired: &Table) -> Result<Table, Error> {
         self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
+        self.settle();
         let actual = self.dump()?;
         let found = self.ours.iter().filter_map(|(key, wanted)| {
             let entry = actual.get(&translate::key(key)?)?;
@@ -119,6 +129,28 @@ impl Drop for IpvsDataplane {
 }
 
 impl IpvsDataplane {
+    /// With what is the kernel's own and no virtual server's.
+    pub fn new(settings: config::Ipvs) -> Self {
+        Self { settings, unsettled: None, connection: None, ours: Table::new() }
+    }
+
+    /// Holds the settings against drift. What is wrong with them keeps no virtual server from being served.
+    fn settle(&mut self) {
+        let settings = self.settings.clone();
+        if settings == config::Ipvs::default() {
+            return;
+        }
+        let error = self.with(|connection| settings::apply(connection, &settings)).err();
+        match &error {
+            Some(error) if self.unsettled.as_ref() != Some(error) => {
+                tracing::error!(%error, "the kernel's settings are not as configured; trying again");
+            }
+            None if self.unsettled.is_some() => tracing::info!("the kernel's settings are as configured"),
+            _ => {}
+        }
+        self.unsettled = error;
+    }
+
     /// The services that do not outlive the director.
     fn to_clear(&self) -> impl Iterator<Item = (&ServiceKey, &Service)> {
         let clears = |service: &Service| match &service.attributes.dataplane {
