@@ -86,6 +86,18 @@ impl Launch {
 
     /// Starts it with this configuration, which must have no section `[director]`, and waits until it answers.
     pub fn start(self, configuration: &str) -> Director {
+        let mut director = self.spawn(configuration);
+        wait_for("the director to answer", PATIENCE, || {
+            if let Some(status) = director.process.try_wait().expect("state of the process") {
+                panic!("the director ended at once, {status}:\n{}", director.log());
+            }
+            director.try_status()
+        });
+        director
+    }
+
+    /// As [`Launch::start`] does, but waits for nothing.
+    pub fn spawn(self, configuration: &str) -> Director {
         let folder = tempfile::Builder::new().prefix("tidegate-").tempdir().expect("a folder");
         // A director that runs as somebody else must get in.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))
@@ -111,14 +123,7 @@ impl Launch {
             .stderr(log)
             .spawn()
             .expect("the director starts");
-        let mut director = Director { folder, process };
-        wait_for("the director to answer", PATIENCE, || {
-            if let Some(status) = director.process.try_wait().expect("state of the process") {
-                panic!("the director ended at once, {status}:\n{}", director.log());
-            }
-            director.try_status()
-        });
-        director
+        Director { folder, process }
     }
 }
 
@@ -221,11 +226,16 @@ impl Director {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("a number")
-            * 1024
+        resident(self.pid())
     }
+}
+
+/// Resident memory of a process in bytes.
+pub fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("a number")
+        * 1024
 }
 
 fn entry(list: &Value, key: &str, value: &str) -> Value {

@@ -52,7 +52,7 @@ pub fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// A running keepalived in the caller's network namespace, its checkers only (no VRRP); stopped when dropped.
-/// It logs to the lab's console.
+/// It logs to the lab's console unless told.
 pub struct Keepalived {
     folder: TempDir,
     process: Child,
@@ -61,6 +61,11 @@ pub struct Keepalived {
 impl Keepalived {
     /// With this configuration.
     pub fn start(configuration: &str) -> Self {
+        Self::start_with_log(configuration, Stdio::inherit())
+    }
+
+    /// With this configuration, and with another place for its log.
+    pub fn start_with_log(configuration: &str, log: impl Into<Stdio>) -> Self {
         let folder = tempfile::Builder::new().prefix("keepalived-").tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("keepalived.conf"), configuration).expect("configuration");
@@ -73,6 +78,7 @@ impl Keepalived {
             .arg("--checkers_pid")
             .arg(path("checkers.pid"))
             .stdin(Stdio::null())
+            .stdout(log)
             .spawn()
             .expect("keepalived runs (Debian package keepalived)");
         Self { folder, process }
@@ -82,6 +88,12 @@ impl Keepalived {
     pub fn reload(&self, configuration: &str) {
         std::fs::write(self.path("keepalived.conf"), configuration).expect("configuration");
         self.signal(Signal::HUP).expect("keepalived still runs");
+    }
+
+    /// The process that does the checks and fills the kernel's table.
+    pub fn checkers(&self) -> u32 {
+        let pid = std::fs::read_to_string(self.path("checkers.pid")).expect("keepalived's checkers");
+        pid.trim().parse().expect("a number")
     }
 
     fn signal(&self, signal: Signal) -> rustix::io::Result<()> {

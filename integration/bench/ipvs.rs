@@ -1,0 +1,249 @@
+//! The kernel's dataplane beside keepalived, at scale: how long the whole table takes to get into the kernel, how
+//! long a reload takes to get there, how much memory that holds, and whether checks are late meanwhile.
+//!
+//! `cargo bench -p tidegate-integration --bench ipvs`, for up to eight minutes, nearly all of them keepalived's. Both
+//! run in the same boot of the lab, one after the other. Each real server is checked by TCP once a minute and accepts.
+//!
+//! What is there is read from /proc/net/ip_vs, from its beginning and only as far as needed, and the pause between two
+//! looks is ten times as long as the look: so looking costs both the same, at most a tenth of the lab's one CPU.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use tidegate_integration::clock::{now, wait_for};
+use tidegate_integration::director::{Launch, program, resident};
+use tidegate_integration::lab::{Keepalived, Lab, ipvsadm, output_of};
+
+/// As in keepalived's issue 2318.
+const VIRTUAL_SERVERS: usize = 2_277;
+const REAL_SERVERS: usize = 37_205;
+/// So many real servers get another weight in the larger one of the reloads.
+const CHANGES: usize = 100;
+const WEIGHT: u32 = 10;
+const OTHER_WEIGHT: u32 = 20;
+/// Of the checks.
+const INTERVAL: Duration = Duration::from_secs(60);
+const MEMORY: u32 = 3072;
+const DEADLINE: Duration = Duration::from_secs(480);
+
+/// Those virtual servers whose first real server has the other weight.
+type Changed = BTreeSet<usize>;
+
+/// What was measured of one of the two.
+struct Measured {
+    table: Duration,
+    many: Duration,
+    one: Duration,
+    /// In bytes, at the end.
+    resident: u64,
+    late: String,
+}
+
+fn main() {
+    Lab::default().with_program().with_memory(MEMORY).with_deadline(DEADLINE).run(|| {
+        output_of("ip", &["route", "add", "local", "10.0.0.0/8", "dev", "lo"]);
+        output_of("modprobe", &["-a", "ip_vs", "ip_vs_wrr"]);
+        let listener = TcpListener::bind("0.0.0.0:80").unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        // The program's pages are read from the host for the first time.
+        output_of(program().to_str().unwrap(), &["--version"]);
+        output_of("keepalived", &["--version"]);
+
+        let tidegate = tidegate();
+        ipvsadm(&["-C"]);
+        let keepalived = keepalived();
+        print(&tidegate, &keepalived);
+    });
+}
+
+fn tidegate() -> Measured {
+    let start = now();
+    let director = Launch::default().spawn(&tidegate_configuration(&Changed::new()));
+    let table = whole(start);
+    let reload = |changed: &Changed| {
+        let configuration = tidegate_configuration(changed);
+        let start = now();
+        director.write(&configuration);
+        director.signal("HUP");
+        changed_in_kernel(start, changed)
+    };
+    let mut changed = listed_first();
+    let many = reload(&changed);
+    changed.pop_last();
+    let one = reload(&changed);
+    // Until each check has run at least once.
+    std::thread::sleep((INTERVAL * 11 / 10).saturating_sub(start.elapsed()));
+    let checks = &director.status()["director"]["checks"];
+    let late = format!("{} of {}", checks["late"], checks["started"]);
+    Measured { table, many, one, resident: resident(director.pid()), late }
+}
+
+fn keepalived() -> Measured {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let read = || std::fs::read_to_string(log.path()).unwrap();
+    let start = now();
+    let keepalived =
+        Keepalived::start_with_log(&keepalived_configuration(&Changed::new()), log.reopen().unwrap());
+    let table = whole(start);
+    let mut reloads = 0;
+    let mut reload = |changed: &Changed| {
+        let configuration = keepalived_configuration(changed);
+        let start = now();
+        keepalived.reload(&configuration);
+        let took = changed_in_kernel(start, changed);
+        reloads += 1;
+        wait_for("keepalived's reload", DEADLINE, || {
+            (read().matches("Reload finished").count() == reloads).then_some(())
+        });
+        took
+    };
+    let mut changed = listed_first();
+    let many = reload(&changed);
+    changed.pop_last();
+    let one = reload(&changed);
+    let log = read();
+    let late = log.lines().filter_map(|line| line.split_once("thread timer expired ")?.1.split(' ').next());
+    let late = late.filter_map(|seconds| seconds.parse::<f64>().ok()).fold(0.0, f64::max);
+    let resident = resident(keepalived.checkers());
+    Measured { table, many, one, resident, late: format!("timers late by up to {late:.1} s") }
+}
+
+fn print(tidegate: &Measured, keepalived: &Measured) {
+    println!("{VIRTUAL_SERVERS} virtual servers, {REAL_SERVERS} real servers:\n");
+    println!("| | Tidegate | keepalived | ratio |");
+    println!("| --- | --- | --- | --- |");
+    let row = |name: &str, unit: &str, value: &dyn Fn(&Measured) -> f64| {
+        let (ours, theirs) = (value(tidegate), value(keepalived));
+        println!("| {name} | {ours:.2} {unit} | {theirs:.2} {unit} | {:.4} |", ours / theirs);
+    };
+    row("start until the whole table is in the kernel", "s", &|it| it.table.as_secs_f64());
+    row(&format!("reload with {CHANGES} weights changed"), "s", &|it| it.many.as_secs_f64());
+    row("reload with one weight changed", "s", &|it| it.one.as_secs_f64());
+    row("resident memory", "MB", &|it| it.resident as f64 / 1e6);
+    println!("| late checks | {} | {} | |\n", tidegate.late, keepalived.late);
+}
+
+/// Since `start`, when the whole table is there.
+fn whole(start: Instant) -> Duration {
+    let took = since(start, || table().filter(|line| weight(line) == Some(WEIGHT)).count() == REAL_SERVERS);
+    println!("the whole table after {took:?}");
+    took
+}
+
+/// Since `start`, when the kernel has the other weights, and only these.
+fn changed_in_kernel(start: Instant, changed: &Changed) -> Duration {
+    let took = since(start, || {
+        let others = head().filter(|line| weight(line) == Some(OTHER_WEIGHT));
+        others.count() == changed.len()
+    });
+    println!("{} other weights after {took:?}", changed.len());
+    took
+}
+
+fn since(start: Instant, mut look: impl FnMut() -> bool) -> Duration {
+    loop {
+        let begin = now();
+        let seen = look();
+        let end = now();
+        if seen {
+            return end - start;
+        }
+        std::thread::sleep((end - begin) * 10);
+    }
+}
+
+/// The virtual servers that the kernel lists first: to see that they have changed, little has to be read.
+fn listed_first() -> Changed {
+    let services = head().filter_map(|line| {
+        let address = line.strip_prefix("TCP  ")?.split(':').next()?;
+        u32::from_str_radix(address, 16).ok()
+    });
+    services.map(|address| (address - u32::from(FIRST_VIRTUAL)) as usize).collect()
+}
+
+/// The kernel's table up to the first [`CHANGES`] services.
+fn head() -> impl Iterator<Item = String> {
+    let mut services = 0;
+    table().take_while(move |line| {
+        services += usize::from(line.starts_with("TCP"));
+        services <= CHANGES
+    })
+}
+
+/// The kernel's table: `TCP  C0A80001:0050 wrr`, then for each destination
+/// `  -> 0A000001:0050      Masq    10     0          0`.
+fn table() -> impl Iterator<Item = String> {
+    let file = BufReader::new(File::open("/proc/net/ip_vs").unwrap());
+    file.lines().map(Result::unwrap).skip(3)
+}
+
+fn weight(line: &str) -> Option<u32> {
+    line.strip_prefix("  -> ")?.split_whitespace().nth(2)?.parse().ok()
+}
+
+const FIRST_VIRTUAL: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
+const FIRST_REAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+fn tidegate_configuration(changed: &Changed) -> String {
+    let interval = INTERVAL.as_secs();
+    let mut text = format!(
+        "[defaults.check]\ntype = \"tcp\"\ninterval = \"{interval}s\"\ntimeout = \"5s\"\ninitially = \"up\"\n"
+    );
+    for (number, (address, pool)) in virtual_servers().enumerate() {
+        let _ = writeln!(
+            text,
+            "[[virtual_server]]\nname = \"vs{number}\"\ndataplane = \"ipvs\"\nlisten = \"{address}:80\"\n\
+             scheduler = \"wrr\""
+        );
+        for (real_server, weight) in real_servers(pool, changed.contains(&number)) {
+            let _ = writeln!(
+                text,
+                "[[virtual_server.real_server]]\naddress = \"{real_server}:80\"\nweight = {weight}"
+            );
+        }
+    }
+    text
+}
+
+fn keepalived_configuration(changed: &Changed) -> String {
+    let mut text = String::new();
+    for (number, (address, pool)) in virtual_servers().enumerate() {
+        let interval = INTERVAL.as_secs();
+        let _ = writeln!(
+            text,
+            "virtual_server {address} 80 {{\n delay_loop {interval}\n lb_algo wrr\n lb_kind NAT\n protocol TCP"
+        );
+        for (real_server, weight) in real_servers(pool, changed.contains(&number)) {
+            let _ = writeln!(
+                text,
+                " real_server {real_server} 80 {{\n weight {weight}\n TCP_CHECK {{\n connect_timeout 5\n }}\n }}"
+            );
+        }
+        text.push_str("}\n");
+    }
+    text
+}
+
+/// Each address with the numbers of its real servers.
+fn virtual_servers() -> impl Iterator<Item = (Ipv4Addr, Range<usize>)> {
+    let first = |number: usize| number * REAL_SERVERS / VIRTUAL_SERVERS;
+    (0..VIRTUAL_SERVERS).map(move |number| (nth(FIRST_VIRTUAL, number), first(number)..first(number + 1)))
+}
+
+fn real_servers(pool: Range<usize>, changed: bool) -> impl Iterator<Item = (Ipv4Addr, u32)> {
+    let first = pool.start;
+    pool.map(move |number| {
+        let weight = if changed && number == first { OTHER_WEIGHT } else { WEIGHT };
+        (nth(FIRST_REAL, number), weight)
+    })
+}
+
+fn nth(first: Ipv4Addr, number: usize) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(first) + number as u32)
+}
