@@ -245,3 +245,6 @@ fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> A
     let found = Service { attributes, destinations };
     if found == **wanted { Arc::clone(wanted) } else { Arc::new(found) }
 }
+
+#[cfg(test)]
+mod tests;
