@@ -7,7 +7,7 @@
 mod settings;
 mod translate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,11 +43,21 @@ impl Dataplane for IpvsDataplane {
         self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
         self.settle();
         let actual = self.dump()?;
-        let found = self.ours.iter().filter_map(|(key, wanted)| {
-            let entry = actual.get(&translate::key(key)?)?;
-            Some((*key, observed(key, wanted, entry)))
-        });
-        Ok(found.collect())
+        Ok(self.found(&actual, |_| true))
+    }
+
+    /// The kernel has a question of its own for the destinations of each service, and thousands of them would hold up
+    /// each change of a large table. So drift elsewhere is not found here but by the next `observe`.
+    fn observe_changed(&mut self, desired: &Table) -> Result<Table, Error> {
+        let is_other = |(key, service): &(&ServiceKey, &Arc<Service>)| self.ours.get(*key) != Some(*service);
+        let changed = desired.iter().filter(is_other).map(|(key, _)| *key);
+        let gone = self.ours.keys().filter(|key| !desired.contains_key(*key)).copied();
+        let changed: BTreeSet<_> = changed.chain(gone).collect();
+        self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
+        let keys: Vec<_> = changed.iter().filter_map(translate::key).collect();
+        let actual =
+            if keys.is_empty() { BTreeMap::new() } else { self.with(|connection| connection.read(&keys))? };
+        Ok(self.found(&actual, |key| changed.contains(key)))
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
@@ -149,6 +159,18 @@ impl IpvsDataplane {
             _ => {}
         }
         self.unsettled = error;
+    }
+
+    /// What is, of ours; what was not read is as desired.
+    fn found(&self, actual: &ipvs::table::Table, was_read: impl Fn(&ServiceKey) -> bool) -> Table {
+        let found = self.ours.iter().filter_map(|(key, wanted)| {
+            if !was_read(key) {
+                return Some((*key, Arc::clone(wanted)));
+            }
+            let entry = actual.get(&translate::key(key)?)?;
+            Some((*key, observed(key, wanted, entry)))
+        });
+        found.collect()
     }
 
     /// The services that do not outlive the director.

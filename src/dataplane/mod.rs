@@ -36,6 +36,12 @@ pub trait Dataplane: Send {
     /// dataplane cannot tell (a name, a reason) is taken from `desired`.
     fn observe(&mut self, desired: &Table) -> Result<Table, Error>;
 
+    /// As `observe`, for when all was as desired after the last round: services that are still desired so may be
+    /// taken to be so, where looking at every one is expensive.
+    fn observe_changed(&mut self, desired: &Table) -> Result<Table, Error> {
+        self.observe(desired)
+    }
+
     /// Makes the changes in order; one result each. A change that is already made is no error.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;
 

@@ -1,7 +1,8 @@
 //! The loop that keeps a dataplane as desired: observe, plan, apply, and again.
 //!
 //! It has a thread of its own because a dataplane may block, and it is level-triggered: only the newest desired
-//! table counts, and after an error, as well as every resync interval, the whole is compared again.
+//! table counts, and after an error, as well as every resync interval, the whole is compared again. In between a
+//! dataplane may look only at what is desired otherwise than before.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,7 +180,9 @@ impl Round {
     /// Until it is told to end, or the dataplane has lost a part.
     fn run(mut self, queue: &Receiver<Request>) {
         let mut backoff = BACKOFF_FIRST;
+        // When the whole is to be compared again.
         let mut due = clock::now() + self.resync;
+        let mut is_as_desired = false;
         let mut accepting = true;
         while self.dataplane.is_whole() {
             self.turns.fetch_add(1, Ordering::Relaxed);
@@ -203,23 +206,31 @@ impl Round {
                 accepting = false;
                 self.dataplane.stop_accepting();
             }
-            if !changed && clock::now() < due {
+            let is_due = clock::now() >= due;
+            if !changed && !is_due {
                 continue;
             }
-            let done = match desired {
-                Some(desired) if accepting => self.reconcile(&desired),
+            let whole = is_due || !is_as_desired;
+            is_as_desired = match desired {
+                Some(desired) if accepting => self.reconcile(&desired, whole),
                 _ => true,
             };
-            let wait = if done { self.resync } else { backoff.min(self.resync) };
-            backoff = if done { BACKOFF_FIRST } else { (backoff * 2).min(self.resync) };
+            if is_as_desired && !whole {
+                continue;
+            }
+            let wait = if is_as_desired { self.resync } else { backoff.min(self.resync) };
+            backoff = if is_as_desired { BACKOFF_FIRST } else { (backoff * 2).min(self.resync) };
             due = clock::now() + wait;
         }
     }
 
-    /// One round; true when the dataplane is as desired and the event loop knows.
-    fn reconcile(&mut self, desired: &Table) -> bool {
+    /// One round, over the whole table or what has changed in it; true when the dataplane is as desired and the
+    /// event loop knows.
+    fn reconcile(&mut self, desired: &Table, whole: bool) -> bool {
         let mut report = Report::default();
-        match self.dataplane.observe(desired) {
+        let observed =
+            if whole { self.dataplane.observe(desired) } else { self.dataplane.observe_changed(desired) };
+        match observed {
             Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
             // Nothing is known to have got better.
             Err(error) => {

@@ -25,7 +25,7 @@ use crate::wire::{
 /// A connection to IPVS in the network namespace in which it was opened.
 ///
 /// Blocks, each call for at most the time given to [`Connection::open`] plus what the kernel needs to load a
-/// module. After [`Fault::TimedOut`], [`Fault::Malformed`] or an error of a whole dump, open another: there may be
+/// module. After [`Fault::TimedOut`], [`Fault::Malformed`] or an error of a reading, open another: there may be
 /// answers on their way, or the module may have been loaded anew under another number.
 pub struct Connection {
     link: Link,
@@ -55,8 +55,31 @@ impl Connection {
 
     fn try_dump(&mut self) -> Result<Table, Fault> {
         let deadline = self.deadline();
-        let mut table = Table::new();
         let services = self.query(Message::Command(Command::GetService, Vec::new()), true, deadline)?;
+        self.with_destinations(services, deadline)
+    }
+
+    /// Those of these services that are there.
+    pub fn read(&mut self, keys: &[Key]) -> Result<Table, Error> {
+        self.try_read(keys).map_err(|fault| fault.during("reading services of IPVS"))
+    }
+
+    fn try_read(&mut self, keys: &[Key]) -> Result<Table, Fault> {
+        let deadline = self.deadline();
+        let mut services = Vec::new();
+        for key in keys {
+            let question = Message::about_service(Command::GetService, service_key(key));
+            match self.query(question, false, deadline) {
+                Ok(answers) => services.extend(answers),
+                Err(Fault::Kernel(Errno::SRCH)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.with_destinations(services, deadline)
+    }
+
+    fn with_destinations(&mut self, services: Vec<Message>, deadline: Instant) -> Result<Table, Fault> {
+        let mut table = Table::new();
         for attribute in services.into_iter().flat_map(attributes) {
             if let Attribute::Service(service) = attribute {
                 let (key, entry) = decode_service(service.attributes).map_err(malformed)?;

@@ -16,6 +16,15 @@ struct State {
     accepting: bool,
     lost_a_part: bool,
     hangs: bool,
+    /// Observed as a whole, and only what had changed.
+    wholes: u32,
+    parts: u32,
+}
+
+impl State {
+    fn read(&self) -> Result<Table, Error> {
+        if self.unreadable { Err(Error("gone".into())) } else { Ok(self.held.clone()) }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -38,7 +47,17 @@ impl Fake {
 
 impl Dataplane for Fake {
     fn observe(&mut self, _desired: &Table) -> Result<Table, Error> {
-        self.with(|state| if state.unreadable { Err(Error("gone".into())) } else { Ok(state.held.clone()) })
+        self.with(|state| {
+            state.wholes += 1;
+            state.read()
+        })
+    }
+
+    fn observe_changed(&mut self, _desired: &Table) -> Result<Table, Error> {
+        self.with(|state| {
+            state.parts += 1;
+            state.read()
+        })
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
@@ -114,6 +133,40 @@ async fn what_is_becomes_what_should_be_and_drift_is_mended() {
     fake.with(|state| state.held.clear());
 
     fake.until("the drift to be mended", |state| state.held == *table(2)).await;
+}
+
+#[tokio::test]
+async fn the_whole_is_observed_at_first_and_after_an_error_and_else_what_has_changed() {
+    let (fake, reconciler, _reports) = start(Duration::from_secs(3600));
+    reconciler.set_desired(table(1));
+    fake.until("the first table", |state| state.held == *table(1)).await;
+    assert_eq!(fake.with(|state| (state.wholes, state.parts)), (1, 0));
+
+    fake.with(|state| state.broken = true);
+    reconciler.set_desired(table(2));
+    fake.until("a second attempt", |state| state.wholes == 2).await;
+    assert_eq!(fake.with(|state| state.parts), 1);
+    fake.with(|state| state.broken = false);
+    fake.until("the second table", |state| state.held == *table(2)).await;
+
+    let before = fake.with(|state| state.wholes);
+    reconciler.set_desired(table(3));
+    fake.until("the third table", |state| state.held == *table(3)).await;
+    assert_eq!(fake.with(|state| (state.wholes, state.parts)), (before, 2));
+}
+
+#[tokio::test]
+async fn changes_do_not_put_off_the_comparison_of_the_whole() {
+    let (fake, reconciler, _reports) = start(Duration::from_millis(200));
+    let changes = tokio::spawn(async move {
+        for weight in (1..=2).cycle() {
+            reconciler.set_desired(table(weight));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+
+    fake.until("the whole to be observed again", |state| state.wholes >= 3 && state.parts > 0).await;
+    changes.abort();
 }
 
 #[tokio::test]
