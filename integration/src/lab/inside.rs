@@ -70,7 +70,7 @@ impl Keepalived {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("keepalived.conf"), configuration).expect("configuration");
         let process = Command::new("keepalived")
-            .args(["--dont-fork", "--log-console", "--check"])
+            .args(["--dont-fork", "--log-console", "--no-syslog", "--check"])
             .arg("--use-file")
             .arg(path("keepalived.conf"))
             .arg("--pid")
@@ -78,7 +78,7 @@ impl Keepalived {
             .arg("--checkers_pid")
             .arg(path("checkers.pid"))
             .stdin(Stdio::null())
-            .stdout(log)
+            .stderr(log)
             .spawn()
             .expect("keepalived runs (Debian package keepalived)");
         Self { folder, process }
