@@ -78,23 +78,30 @@ fn start(configuration: &str) -> Director {
     Launch::default().with_director("resync_interval = \"100ms\"").start(configuration)
 }
 
-/// Answers checks on 127.0.0.1:9000 with this status after so many milliseconds.
-fn answer_checks() -> Arc<[AtomicU32; 2]> {
-    let answer = Arc::new([AtomicU32::new(200), AtomicU32::new(0)]);
-    let [status, delay] = [0, 1].map(|place| {
-        let answer = Arc::clone(&answer);
-        move || answer[place].load(Ordering::Relaxed)
-    });
+/// How checks are answered.
+struct Checked {
+    status: AtomicU32,
+    /// Not yet.
+    is_held: AtomicBool,
+}
+
+/// Answers checks on 127.0.0.1:9000.
+fn answer_checks() -> Arc<Checked> {
+    let checked = Arc::new(Checked { status: 200.into(), is_held: false.into() });
+    let answer = Arc::clone(&checked);
     serve_on("127.0.0.1:9000", move |mut stream| {
         let _request = stream.read(&mut [0; 1024]);
-        std::thread::sleep(Duration::from_millis(delay().into()));
-        let _director_left = write!(stream, "HTTP/1.1 {} -\r\nContent-Length: 0\r\n\r\n", status());
+        while answer.is_held.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let status = answer.status.load(Ordering::Relaxed);
+        let _director_left = write!(stream, "HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n");
     });
-    answer
+    checked
 }
 
 fn configuration() -> String {
-    let check = "type = \"http\", connect_to = \"127.0.0.1:9000\", interval = \"4s\", timeout = \"4s\"";
+    let check = "type = \"http\", connect_to = \"127.0.0.1:9000\", interval = \"20s\", timeout = \"20s\"";
     let pool = SERVERS.map(|server| format!("address = \"{server}\""));
     let service = |name: &str, keys: &str| {
         virtual_server(name, &format!("{keys}\ncheck = {{ {check} }}"), &pool.each_ref().map(String::as_str))
@@ -125,7 +132,7 @@ fn kill_and_start_again_loses_no_connection_and_no_entry() {
             output_of("ip", &["address", "add", address, "dev", "lo"]);
         }
         serve_echo(SERVERS);
-        let answer = answer_checks();
+        let checked = answer_checks();
         let director = start(&configuration());
         wait_for_table(&expected(1, false));
 
@@ -140,12 +147,13 @@ fn kill_and_start_again_loses_no_connection_and_no_entry() {
         director.signal("KILL");
         drop(director);
         connections.iter_mut().take(10).for_each(|stream| echo(stream, "meanwhile").unwrap());
-        // Long enough for many rounds of the successor that know nothing.
-        answer[1].store(2000, Ordering::Relaxed);
+        checked.is_held.store(true, Ordering::Relaxed);
         let director = start(&configuration());
-        assert_eq!(director.real_server("web", SERVERS[0])["state"], "unknown");
+        // Many rounds in which the successor knows nothing.
+        std::thread::sleep(Duration::from_secs(1));
         echo(&mut connect(), "a new one").unwrap();
         assert_eq!(director.real_server("web", SERVERS[0])["state"], "unknown");
+        checked.is_held.store(false, Ordering::Relaxed);
         for (name, server) in [("web", SERVERS[0]), ("web", SERVERS[1]), ("other", SERVERS[0])] {
             director.wait_for_state(name, server, "up");
         }
@@ -160,8 +168,7 @@ fn kill_and_start_again_loses_no_connection_and_no_entry() {
         // What its first checks say is believed all the same.
         director.signal("KILL");
         drop(director);
-        answer[0].store(503, Ordering::Relaxed);
-        answer[1].store(0, Ordering::Relaxed);
+        checked.status.store(503, Ordering::Relaxed);
         let _director = start(&configuration());
         wait_for_table(&expected(0, true));
         connections.iter_mut().take(10).for_each(|stream| echo(stream, "still").unwrap());

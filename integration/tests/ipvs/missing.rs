@@ -1,6 +1,6 @@
 //! What IPVS needs and does not find: each is said, with what to do, and the rest is served.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use tidegate_integration::clock::wait_for;
@@ -26,7 +26,7 @@ fn rule(module: &str) -> String {
 
 /// One virtual server in the kernel with this scheduler, and one in the proxy.
 fn configuration(scheduler: &str) -> String {
-    let server = serve(|mut stream| std::io::Write::write_all(&mut stream, b"hello").unwrap());
+    let server = serve(|mut stream| drop(stream.write_all(b"hello")));
     let keys = format!("listen = \"10.0.0.1:80\"\nscheduler = \"{scheduler}\"\ncheck.type = \"none\"");
     virtual_server("kernel", &keys, &["address = \"10.1.0.1:80\""])
         + &format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
@@ -66,8 +66,11 @@ fn connect(service: &str) -> u8 {
 }
 
 fn send(service: &str) -> u8 {
-    let any = if service.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
-    let socket = UdpSocket::bind(any).unwrap();
+    // A port that was used before would belong to the server that it had, even to one that is dead.
+    static PORT: AtomicU16 = AtomicU16::new(10_000);
+    let port = PORT.fetch_add(1, Ordering::Relaxed);
+    let any = if service.starts_with('[') { "[::]" } else { "0.0.0.0" };
+    let socket = UdpSocket::bind(format!("{any}:{port}")).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(b"who", service).unwrap();
     let mut number = [0];
