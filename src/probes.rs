@@ -4,7 +4,7 @@
 //! as its question and its timing stay the same; an id is never used again, so an answer to an old question finds
 //! nobody.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,17 @@ use crate::config::{Check, Model, RealServer, VirtualServer};
 /// Which probes there are, across reloads.
 #[derive(Default)]
 pub struct Probes {
-    known: HashMap<Question, u64>,
-    targets: BTreeMap<u64, SocketAddr>,
+    known: HashMap<Question, Known>,
+    /// Those of the present configuration by id.
+    current: Vec<Arc<Probe>>,
+    assignments: u64,
     last_id: u64,
+}
+
+struct Known {
+    probe: Arc<Probe>,
+    /// The last assignment that has it.
+    assignment: u64,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -33,23 +41,25 @@ struct Question {
 impl Probes {
     /// What to ask from now on, and the engine's view of the same configuration.
     pub fn assign(&mut self, model: &Model) -> (Vec<Arc<Probe>>, engine::Config) {
-        let mut assignment =
-            Assignment { before: std::mem::take(&mut self.known), now: self, probes: Vec::new() };
+        self.assignments += 1;
+        let mut assignment = Assignment { all: self, probes: Vec::new() };
         let virtual_servers = model.virtual_servers.iter().map(|it| assignment.virtual_server(it)).collect();
         let probes = assignment.probes;
-        self.targets = probes.iter().map(|probe| (probe.id, probe.target.address)).collect();
+        self.known.retain(|_, known| known.assignment == self.assignments);
+        self.current.clone_from(&probes);
+        self.current.sort_unstable_by_key(|probe| probe.id);
         (probes, engine::Config { virtual_servers })
     }
 
     /// Who is asked; none for a probe of an earlier configuration.
     pub fn target(&self, id: u64) -> Option<SocketAddr> {
-        self.targets.get(&id).copied()
+        let at = self.current.binary_search_by_key(&id, |probe| probe.id).ok()?;
+        Some(self.current[at].target.address)
     }
 }
 
 struct Assignment<'a> {
-    before: HashMap<Question, u64>,
-    now: &'a mut Probes,
+    all: &'a mut Probes,
     probes: Vec<Arc<Probe>>,
 }
 
@@ -89,22 +99,23 @@ impl Assignment<'_> {
             interval: check.interval,
             timeout: check.timeout,
         };
-        if let Some(id) = self.now.known.get(&question) {
-            return ProbeId(*id);
-        }
-        let id = self.before.remove(&question).unwrap_or_else(|| {
-            self.now.last_id += 1;
-            self.now.last_id
+        let Probes { known, assignments, last_id, .. } = &mut *self.all;
+        let known = known.entry(question).or_insert_with_key(|question| {
+            *last_id += 1;
+            let probe = Arc::new(Probe {
+                id: *last_id,
+                target: question.target,
+                spec: Arc::clone(&question.spec),
+                interval: question.interval,
+                timeout: question.timeout,
+            });
+            Known { probe, assignment: 0 }
         });
-        self.probes.push(Arc::new(Probe {
-            id,
-            target: question.target,
-            spec: Arc::clone(&question.spec),
-            interval: question.interval,
-            timeout: question.timeout,
-        }));
-        self.now.known.insert(question, id);
-        ProbeId(id)
+        if known.assignment != *assignments {
+            known.assignment = *assignments;
+            self.probes.push(Arc::clone(&known.probe));
+        }
+        ProbeId(known.probe.id)
     }
 }
 
