@@ -43,6 +43,7 @@ impl Dataplane for IpvsDataplane {
         self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
         self.settle();
         let actual = self.dump()?;
+        self.forget(desired, &actual);
         Ok(self.found(&actual, |_| true))
     }
 
@@ -57,6 +58,7 @@ impl Dataplane for IpvsDataplane {
         let keys: Vec<_> = changed.iter().filter_map(translate::key).collect();
         let actual =
             if keys.is_empty() { BTreeMap::new() } else { self.with(|connection| connection.read(&keys))? };
+        self.forget(desired, &actual);
         Ok(self.found(&actual, |key| changed.contains(key)))
     }
 
@@ -80,9 +82,9 @@ impl Dataplane for IpvsDataplane {
         results
     }
 
-    fn counters(&mut self) -> Counters {
+    fn counters(&mut self) -> Option<Counters> {
         let mut counters = Counters::default();
-        let Ok(actual) = self.dump() else { return counters };
+        let actual = self.dump().ok()?;
         for (key, service) in &self.ours {
             let Some(entry) = translate::key(key).and_then(|key| actual.get(&key)) else { continue };
             let accepted = entry.stats.total.connections;
@@ -95,10 +97,9 @@ impl Dataplane for IpvsDataplane {
                 sum.connections += it.stats.total.connections;
                 sum.bytes_in += it.stats.total.bytes_in;
                 sum.bytes_out += it.stats.total.bytes_out;
-                counters.limits.active += u64::from(it.active);
             }
         }
-        counters
+        Some(counters)
     }
 
     fn stop_accepting(&mut self) {
@@ -116,13 +117,14 @@ impl Dataplane for IpvsDataplane {
         self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
     }
 
-    fn active(&mut self) -> u64 {
-        if self.to_clear().next().is_none() {
-            return 0;
+    fn active(&mut self) -> Option<u64> {
+        let keys: Vec<_> = self.to_clear().filter_map(|(key, _)| translate::key(key)).collect();
+        if keys.is_empty() {
+            return Some(0);
         }
-        let Ok(actual) = self.dump() else { return 0 };
-        let entries = self.to_clear().filter_map(|(key, _)| actual.get(&translate::key(key)?));
-        entries.flat_map(|entry| entry.destinations.values()).map(|it| u64::from(it.active)).sum()
+        let entries = self.with(|connection| connection.read(&keys)).ok()?;
+        let destinations = entries.values().flat_map(|entry| entry.destinations.values());
+        Some(destinations.map(|it| u64::from(it.active)).sum())
     }
 
     fn is_whole(&self) -> bool {
@@ -171,6 +173,12 @@ impl IpvsDataplane {
             Some((*key, observed(key, wanted, entry)))
         });
         found.collect()
+    }
+
+    /// What is neither wanted any more nor there is nobody's: whoever makes it next is its owner.
+    fn forget(&mut self, desired: &Table, actual: &ipvs::table::Table) {
+        let there = |key: &ServiceKey| translate::key(key).is_some_and(|key| actual.contains_key(&key));
+        self.ours.retain(|key, _| desired.contains_key(key) || there(key));
     }
 
     /// The services that do not outlive the director.
@@ -261,8 +269,12 @@ fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> A
         (*address, it)
     };
     let there = actual.destinations.iter().map(destination);
-    // A sorry server that may have to go again at once is not let in either.
-    let waiting = wanted.destinations.iter().filter(|(_, it)| !it.decided && it.weight > 0);
+    // While an entry that waits still serves, a sorry server that may have to go again at once is not let in.
+    let serves = |(address, it): (&SocketAddr, &Destination)| {
+        !it.decided && actual.destinations.get(address).is_some_and(|entry| entry.destination.weight > 0)
+    };
+    let holds_on = wanted.destinations.iter().any(serves);
+    let waiting = wanted.destinations.iter().filter(|(_, it)| holds_on && !it.decided && it.weight > 0);
     let destinations = there.chain(waiting.map(|(address, it)| (*address, *it))).collect();
     let found = Service { attributes, destinations };
     if found == **wanted { Arc::clone(wanted) } else { Arc::new(found) }

@@ -45,14 +45,14 @@ pub trait Dataplane: Send {
     /// Makes the changes in order; one result each. A change that is already made is no error.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;
 
-    /// What has been counted.
-    fn counters(&mut self) -> Counters;
+    /// What has been counted; none when it cannot be read.
+    fn counters(&mut self) -> Option<Counters>;
 
     /// Takes no new connections from now on; those that live go on.
     fn stop_accepting(&mut self);
 
     /// Connections that live: what a stop waits for.
-    fn active(&mut self) -> u64;
+    fn active(&mut self) -> Option<u64>;
 
     /// False when a part of it has ended by an error of its own, so that only a new start makes it whole.
     fn is_whole(&self) -> bool;
@@ -63,7 +63,7 @@ pub trait Dataplane: Send {
 #[error("{0}")]
 pub struct Error(pub String);
 
-/// Counted since the dataplane started; never goes backwards.
+/// Counted by the proxy since it started, by IPVS since the kernel's entry was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Per service.

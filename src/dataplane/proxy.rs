@@ -48,10 +48,10 @@ impl Dataplane for ProxyDataplane {
         changes.iter().map(|change| failures.get(&change.key()).cloned().map_or(Ok(()), Err)).collect()
     }
 
-    fn counters(&mut self) -> Counters {
+    fn counters(&mut self) -> Option<Counters> {
         let counters = self.proxy.counters();
         let limits = self.proxy.limits();
-        Counters {
+        Some(Counters {
             services: counters
                 .services
                 .iter()
@@ -63,15 +63,15 @@ impl Dataplane for ProxyDataplane {
                 connections: limits.max_connections,
                 descriptors: limits.descriptors,
             },
-        }
+        })
     }
 
     fn stop_accepting(&mut self) {
         self.proxy.stop_accepting();
     }
 
-    fn active(&mut self) -> u64 {
-        self.proxy.active()
+    fn active(&mut self) -> Option<u64> {
+        Some(self.proxy.active())
     }
 
     fn is_whole(&self) -> bool {

@@ -188,9 +188,8 @@ impl Round {
             self.turns.fetch_add(1, Ordering::Relaxed);
             let wait = due.saturating_duration_since(clock::now()).min(LOOK);
             match queue.recv_timeout(wait) {
-                // Whoever asked may have left.
-                Ok(Request::Counters(reply)) => drop(reply.send(self.dataplane.counters())),
-                Ok(Request::Active(reply)) => drop(reply.send(self.dataplane.active())),
+                Ok(Request::Counters(reply)) => answer(reply, || self.dataplane.counters()),
+                Ok(Request::Active(reply)) => answer(reply, || self.dataplane.active()),
                 Ok(Request::Wake) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -203,6 +202,10 @@ impl Round {
                 (stop, std::mem::take(&mut orders.changed), orders.desired.clone())
             };
             if stop {
+                // What was decided before the stop outlives it where the dataplane does.
+                if let Some(desired) = desired.as_ref().filter(|_| accepting && (changed || !is_as_desired)) {
+                    self.reconcile(desired, true);
+                }
                 accepting = false;
                 self.dataplane.stop_accepting();
             }
@@ -230,6 +233,7 @@ impl Round {
         let mut report = Report::default();
         let observed =
             if whole { self.dataplane.observe(desired) } else { self.dataplane.observe_changed(desired) };
+        self.turns.fetch_add(1, Ordering::Relaxed);
         match observed {
             Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
             // Nothing is known to have got better.
@@ -256,6 +260,16 @@ impl Round {
         let failed =
             changes.iter().zip(results).filter_map(|(change, result)| Some((change.key(), result.err()?)));
         failed.collect()
+    }
+}
+
+/// Whoever asked may have left, and then the dataplane is spared the question.
+fn answer<T>(reply: oneshot::Sender<T>, question: impl FnOnce() -> Option<T>) {
+    if reply.is_closed() {
+        return;
+    }
+    if let Some(answer) = question() {
+        let (Ok(()) | Err(_)) = reply.send(answer);
     }
 }
 

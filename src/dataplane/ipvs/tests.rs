@@ -109,10 +109,12 @@ proptest! {
                 prop_assert_eq!(between.get(address), Some(weight));
             }
         }
+        let weight_left = |address| left.as_ref().and_then(|left| left.get(address)).copied();
+        let holds_on = wanted.iter().any(|(address, it)| !it.decided && weight_left(address) > Some(0));
         let in_force = |(address, it): (&SocketAddr, &Destination)| match &left {
             Some(left) if !it.decided => match left.get(address) {
                 Some(weight) => Some((*address, *weight)),
-                None => (it.weight == 0).then_some((*address, 0)),
+                None => (it.weight == 0 || !holds_on).then_some((*address, it.weight)),
             },
             _ => Some((*address, it.weight)),
         };

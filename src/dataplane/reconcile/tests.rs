@@ -73,19 +73,19 @@ impl Dataplane for Fake {
         })
     }
 
-    fn counters(&mut self) -> Counters {
-        Counters::default()
+    fn counters(&mut self) -> Option<Counters> {
+        Some(Counters::default())
     }
 
     fn stop_accepting(&mut self) {
         self.with(|state| state.accepting = false);
     }
 
-    fn active(&mut self) -> u64 {
+    fn active(&mut self) -> Option<u64> {
         while self.with(|state| state.hangs) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        7
+        Some(7)
     }
 
     fn is_whole(&self) -> bool {
