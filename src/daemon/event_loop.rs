@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_checkers::{Observation, Runner};
+use tidegate_checkers::{Observation, Probe, Runner};
 use tidegate_engine::{Effects, Engine, Input};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -31,6 +31,8 @@ const REQUESTS: usize = 32;
 const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+// A dataplane that does not answer keeps the checks waiting no longer.
+const FIRST_TABLE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(100);
 // How long a stopping director waits for the dataplane's number of connections, at a time.
 const ANSWER: Duration = Duration::from_millis(100);
@@ -45,6 +47,8 @@ pub(super) struct EventLoop {
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
     pub(super) runner: Runner,
+    /// Until every dataplane has had its first table: what is to be checked then.
+    first_probes: Option<Vec<Arc<Probe>>>,
     pub(super) reports: BTreeMap<DataplaneKind, Report>,
     pub(super) not_run: u64,
     probes: Probes,
@@ -116,6 +120,7 @@ impl EventLoop {
             last_error: None,
             engine: Engine::new(),
             runner: Runner::start(settings, observations),
+            first_probes: Some(Vec::new()),
             reports: BTreeMap::new(),
             not_run: 0,
             probes: Probes::default(),
@@ -143,7 +148,6 @@ impl EventLoop {
 
     /// Runs until the director has stopped in order.
     pub(super) async fn run(mut self) -> Result<(), RunError> {
-        self.notifier.ready(self.summary());
         info!(
             id = self.model.director.id,
             file = %self.file.display(),
@@ -189,6 +193,9 @@ impl EventLoop {
                 }
                 Turn::Heartbeat => {
                     self.log.heartbeat(now);
+                    if now.duration_since(self.started) >= FIRST_TABLE {
+                        self.begin();
+                    }
                     if self.heartbeat(now).await? {
                         return Ok(());
                     }
@@ -267,6 +274,18 @@ impl EventLoop {
             _ => {}
         }
         self.reports.insert(kind, report);
+        if self.reports.len() == self.dataplanes.count() {
+            self.begin();
+        }
+    }
+
+    /// The first checks and the first table of a large configuration are both a lot of work: the table goes before,
+    /// and the service manager hears of a director that listens.
+    fn begin(&mut self) {
+        if let Some(probes) = self.first_probes.take() {
+            self.runner.update(probes);
+            self.notifier.ready(self.summary());
+        }
     }
 
     fn load(&mut self) {
@@ -311,7 +330,10 @@ impl EventLoop {
     fn apply(&mut self, now: Instant, model: Model) {
         let (probes, config) = self.probes.assign(&model);
         let effects = self.engine.reload(now, config);
-        self.runner.update(probes);
+        match &mut self.first_probes {
+            Some(first) => *first = probes,
+            None => self.runner.update(probes),
+        }
         self.model = model;
         self.applied = now;
         self.generation += 1;
@@ -356,6 +378,7 @@ impl EventLoop {
         info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
         self.notifier.stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
+        self.first_probes = None;
         self.runner.update(Vec::new());
         self.dataplanes.stop_accepting();
     }

@@ -64,7 +64,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const END: Duration = Duration::from_secs(5);
 
 impl Reconciler {
-    /// Starts the thread. Reports arrive when the set of errors changes; a report that the receiver has no room
+    /// Starts the thread. Reports arrive after the first round and when the set of errors changes; a report that the receiver has no room
     /// for is made again soon.
     pub fn start(
         kind: DataplaneKind,
@@ -82,7 +82,7 @@ impl Reconciler {
             reports,
             orders: Arc::clone(&orders),
             turns: Arc::clone(&turns),
-            reported: Report::default(),
+            reported: None,
         };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { orders, requests, turns, thread: Some(thread) })
@@ -173,7 +173,8 @@ struct Round {
     reports: mpsc::Sender<(DataplaneKind, Report)>,
     orders: Arc<Mutex<Orders>>,
     turns: Arc<AtomicU64>,
-    reported: Report,
+    /// None before the first round.
+    reported: Option<Report>,
 }
 
 impl Round {
@@ -238,16 +239,17 @@ impl Round {
             Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
             // Nothing is known to have got better.
             Err(error) => {
-                report = Report { unreadable: Some(error), errors: self.reported.errors.clone() };
+                let errors = self.reported.clone().unwrap_or_default().errors;
+                report = Report { unreadable: Some(error), errors };
             }
         }
         let clean = report.errors.is_empty() && report.unreadable.is_none();
-        if report == self.reported {
+        if self.reported.as_ref() == Some(&report) {
             return clean;
         }
         let told = self.reports.try_send((self.kind, report.clone())).is_ok();
         if told {
-            self.reported = report;
+            self.reported = Some(report);
         }
         clean && told
     }

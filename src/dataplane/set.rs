@@ -68,6 +68,11 @@ impl Dataplanes {
         Some(active)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Are all threads still there?
     pub fn are_running(&self) -> bool {
         self.0.values().all(|it| it.reconciler.is_running())
