@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Request, routes};
 use crate::dataplane::CounterSources;
+use crate::memory;
 
 // A client that does nothing wrong needs a fraction of each.
 const MAX_CONNECTIONS: usize = 32;
@@ -46,6 +47,8 @@ pub async fn serve(
                 .serve_connection(TokioIo::new(stream), service);
             // A client that misbehaves or leaves is its own affair.
             let _ended = timeout(CONNECTION_DEADLINE, connection).await;
+            // An answer may have been large.
+            let _done = tokio::task::spawn_blocking(memory::give_back).await;
             drop(place);
         });
     }

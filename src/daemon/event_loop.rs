@@ -22,6 +22,7 @@ use crate::clock;
 use crate::config::{DataplaneKind, Model};
 use crate::control::{self, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
+use crate::memory;
 use crate::plan::{Description, keep_fixed};
 use crate::probes::{self, Probes};
 
@@ -339,6 +340,7 @@ impl EventLoop {
         self.generation += 1;
         self.log.write(now, &effects.events);
         self.rebuild();
+        tokio::task::spawn_blocking(memory::give_back);
     }
 
     /// The whole table anew: any attribute of any virtual server may be another one. What is equal keeps its place.
