@@ -60,3 +60,25 @@ impl Destination {
         Self { weight, max_connections: 0, resume_below: 0, forwarding, alive: true, decided: true }
     }
 }
+
+#[cfg(test)]
+impl Attributes {
+    /// Those of a virtual server of the proxy of which nothing matters.
+    pub(super) fn plain() -> Self {
+        use crate::config::{OnDown, ProxyOptions};
+        use std::time::Duration;
+
+        Self {
+            group: "web".into(),
+            scheduler: Scheduler::RoundRobin,
+            scheduler_flags: SchedulerFlags::default(),
+            persistence: None,
+            dataplane: Dataplane::Proxy(ProxyOptions {
+                on_down: OnDown::Keep,
+                connect_timeout: Duration::from_secs(3),
+                idle_timeout: Duration::from_secs(60),
+                proxy_protocol: None,
+            }),
+        }
+    }
+}

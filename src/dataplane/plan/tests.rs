@@ -91,18 +91,7 @@ fn what_adds_comes_before_what_takes_away() {
     let service = |destinations: &[(u8, u32)]| {
         let destinations: BTreeMap<_, _> =
             destinations.iter().map(|(last, weight)| (address(*last), Destination::new(*weight))).collect();
-        let attributes = Attributes {
-            group: "web".into(),
-            scheduler: Scheduler::RoundRobin,
-            scheduler_flags: SchedulerFlags::default(),
-            persistence: None,
-            dataplane: config::Dataplane::Proxy(ProxyOptions {
-                on_down: OnDown::Keep,
-                connect_timeout: Duration::from_secs(3),
-                idle_timeout: Duration::from_secs(60),
-                proxy_protocol: None,
-            }),
-        };
+        let attributes = Attributes::plain();
         Table::from([(key(0), Arc::new(Service { attributes, destinations }))])
     };
     let put = |last: u8, weight: u32| Change::PutDestination(key(0), address(last), Destination::new(weight));

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::super::{Attributes, Destination, Service};
 use super::*;
-use crate::config::{self, OnDown, Protocol, ProxyOptions, Scheduler, SchedulerFlags};
+use crate::config::Protocol;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -95,18 +95,7 @@ impl Dataplane for Fake {
 
 fn table(weight: u32) -> Arc<Table> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-    let attributes = Attributes {
-        group: "web".into(),
-        scheduler: Scheduler::RoundRobin,
-        scheduler_flags: SchedulerFlags::default(),
-        persistence: None,
-        dataplane: config::Dataplane::Proxy(ProxyOptions {
-            on_down: OnDown::Keep,
-            connect_timeout: Duration::from_secs(3),
-            idle_timeout: Duration::from_secs(60),
-            proxy_protocol: None,
-        }),
-    };
+    let attributes = Attributes::plain();
     let destinations = [(address, Destination::new(weight))].into();
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address };
     Arc::new(Table::from([(key, Arc::new(Service { attributes, destinations }))]))
