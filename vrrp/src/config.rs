@@ -38,6 +38,8 @@ pub struct Router {
     pub preempt_delay: Duration,
     /// Who hears the adverts, and whom this router listens to.
     pub peers: Peers,
+    /// What adverts are sent from; none: the first of the interface's own addresses ([`crate::Input::Link`]).
+    pub source: Option<IpAddr>,
     /// Of the password; version 2 only (RFC 2338 §10.2, type 1).
     pub authentication: Option<[u8; 8]>,
     /// How this router computes checksums; both are accepted.
