@@ -25,7 +25,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn new(probe: Arc<Probe>, contexts: &mut Contexts) -> Self {
         let tls = match &*probe.spec {
-            Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, spec.version)),
+            Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, tls::alpn(spec.version))),
             Spec::Tcp => None,
         };
         Self { probe, tls }

@@ -34,9 +34,8 @@ pub(crate) async fn ask(
 ) -> Result<Outcome, Outcome> {
     match (&spec.tls, config) {
         (Some(tls), Some(config)) => {
-            let name = tls::server_name(spec, tls, target.address)?;
+            let name = tls::server_name(tls, spec.host.as_deref(), target.address)?;
             let tcp = socket::connect(target).await?;
-            trace.enter(Step::Handshake);
             let stream = tls::handshake(tcp, name, config, trace).await?;
             exchange(stream, target, spec, trace).await
         }

@@ -20,6 +20,7 @@ mod outcome;
 mod probe;
 mod runner;
 mod schedule;
+mod secret;
 mod socket;
 mod spec;
 mod text;
@@ -32,6 +33,7 @@ pub use probe::{Observation, Probe, Target};
 pub use regex::Regex;
 pub use runner::{Runner, Settings};
 pub use schedule::Stats;
+pub use secret::Secret;
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
     is_server_name,

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use http::uri::Authority;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -24,22 +24,25 @@ pub use material::PemFile;
 
 use self::material::Roots;
 use crate::trace::{Step, Trace, Traced};
-use crate::{HttpSpec, HttpVersion, Outcome, TlsSpec};
+use crate::{HttpVersion, Outcome, TlsSpec};
 
 /// The contexts that the checks of one configuration share: each distinct one is built once.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
-    contexts: HashMap<(TlsSpec, HttpVersion), Arc<Context>>,
+    contexts: HashMap<(TlsSpec, Alpn), Arc<Context>>,
     roots: Roots,
 }
 
+/// The protocols that are offered by ALPN (RFC 7301).
+pub(crate) type Alpn = &'static [&'static [u8]];
+
 impl Contexts {
     /// The context for a check with `tls`, whose files are not read yet.
-    pub(crate) fn get(&mut self, tls: &TlsSpec, version: HttpVersion) -> Arc<Context> {
+    pub(crate) fn get(&mut self, tls: &TlsSpec, alpn: Alpn) -> Arc<Context> {
         let spec = TlsSpec { sni: None, ..tls.clone() };
         let roots = &self.roots;
-        let context = self.contexts.entry((spec.clone(), version)).or_insert_with(|| {
-            Arc::new(Context { spec, version, roots: roots.clone(), config: OnceLock::new() })
+        let context = self.contexts.entry((spec.clone(), alpn)).or_insert_with(|| {
+            Arc::new(Context { spec, alpn, roots: roots.clone(), config: OnceLock::new() })
         });
         Arc::clone(context)
     }
@@ -49,7 +52,7 @@ impl Contexts {
 #[derive(Debug)]
 pub(crate) struct Context {
     spec: TlsSpec,
-    version: HttpVersion,
+    alpn: Alpn,
     roots: Roots,
     config: OnceLock<watch::Receiver<Option<Config>>>,
 }
@@ -62,9 +65,9 @@ impl Context {
     pub(crate) async fn config(&self) -> Config {
         let receiver = self.config.get_or_init(|| {
             let (sender, receiver) = watch::channel(None);
-            let (spec, version, roots) = (self.spec.clone(), self.version, self.roots.clone());
+            let (spec, alpn, roots) = (self.spec.clone(), self.alpn, self.roots.clone());
             tokio::task::spawn_blocking(move || {
-                sender.send(Some(material::client_config(&spec, version, &roots)))
+                sender.send(Some(material::client_config(&spec, alpn, &roots)))
             });
             receiver
         });
@@ -77,15 +80,15 @@ impl Context {
 
 /// The name that the server's certificate must have: `sni`, the host without its port, or the address.
 pub(crate) fn server_name(
-    spec: &HttpSpec,
     tls: &TlsSpec,
+    host: Option<&str>,
     peer: SocketAddr,
 ) -> Result<ServerName<'static>, Outcome> {
-    let name = match (&tls.sni, &spec.host) {
+    let name = match (&tls.sni, host) {
         (Some(sni), _) => sni.clone(),
-        (None, Some(host)) => match Authority::try_from(host.as_str()) {
+        (None, Some(host)) => match Authority::try_from(host) {
             Ok(authority) => authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            Err(_) => host.clone(),
+            Err(_) => host.to_owned(),
         },
         (None, None) => return Ok(peer.ip().into()),
     };
@@ -94,15 +97,19 @@ pub(crate) fn server_name(
 }
 
 /// Agrees on TLS with the server, and on HTTP/2 if that is to be spoken.
-pub(crate) async fn handshake(
-    tcp: TcpStream,
+pub(crate) async fn handshake<S>(
+    io: S,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
     trace: &Trace,
-) -> Result<TlsStream<Traced<TcpStream>>, Outcome> {
+) -> Result<TlsStream<Traced<S>>, Outcome>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    trace.enter(Step::Handshake);
     let wants_h2 = config.alpn_protocols.iter().any(|protocol| protocol == H2);
-    let tcp = Traced::new(tcp, Step::Handshake, trace);
-    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(|error| trace.broken(&error))?;
+    let io = Traced::new(io, Step::Handshake, trace);
+    let stream = TlsConnector::from(config).connect(name, io).await.map_err(|error| trace.broken(&error))?;
     if wants_h2 && stream.get_ref().1.alpn_protocol() != Some(H2) {
         return Err(Outcome::Tls("the server did not agree on HTTP/2 (ALPN \"h2\")".to_owned()));
     }
@@ -111,11 +118,11 @@ pub(crate) async fn handshake(
 
 const H2: &[u8] = b"h2";
 
-/// What is offered by ALPN (RFC 7301). HTTP/1.0 offers nothing, as its servers mostly predate ALPN.
-fn alpn(version: HttpVersion) -> Vec<Vec<u8>> {
+/// What is offered for a version of HTTP: nothing for HTTP/1.0, as its servers mostly predate ALPN.
+pub(crate) fn alpn(version: HttpVersion) -> Alpn {
     match version {
-        HttpVersion::Http10 => Vec::new(),
-        HttpVersion::Http11 => vec![b"http/1.1".to_vec()],
-        HttpVersion::Http2 => vec![H2.to_vec()],
+        HttpVersion::Http10 => &[],
+        HttpVersion::Http11 => &[b"http/1.1"],
+        HttpVersion::Http2 => &[H2],
     }
 }

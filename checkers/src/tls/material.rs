@@ -10,8 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::Alpn;
 use super::insecure::AnyCertificate;
-use crate::{HttpVersion, TlsSpec};
+use crate::TlsSpec;
 
 /// The most that is read of a file: the bundle of all public roots has a quarter of a megabyte.
 const MAX_FILE: u64 = 16 << 20;
@@ -27,11 +28,7 @@ impl Roots {
 }
 
 /// Reads what the spec names. An error says which file and why.
-pub(crate) fn client_config(
-    spec: &TlsSpec,
-    version: HttpVersion,
-    roots: &Roots,
-) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn client_config(spec: &TlsSpec, alpn: Alpn, roots: &Roots) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -50,7 +47,7 @@ pub(crate) fn client_config(
             .with_client_auth_cert(certificates(chain)?, private_key(key)?)
             .map_err(|error| format!("{} and {}: {error}", chain.display(), key.display()))?,
     };
-    config.alpn_protocols = super::alpn(version);
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     // A resumed session would not show the certificate again, and so not that it has expired.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -141,7 +138,7 @@ mod tests {
     use super::*;
 
     fn error_of(spec: &TlsSpec) -> String {
-        client_config(spec, HttpVersion::Http11, &Roots::default()).unwrap_err()
+        client_config(spec, &[], &Roots::default()).unwrap_err()
     }
 
     #[test]
@@ -174,7 +171,7 @@ mod tests {
     #[test]
     fn sessions_are_never_resumed_and_h2_is_offered() {
         let spec = TlsSpec { insecure: true, ..TlsSpec::default() };
-        let config = client_config(&spec, HttpVersion::Http2, &Roots::default()).unwrap();
+        let config = client_config(&spec, &[b"h2"], &Roots::default()).unwrap();
         assert_eq!(config.alpn_protocols, [b"h2"]);
         assert!(format!("{:?}", config.resumption).contains("NoClientSessionStorage"));
     }
