@@ -14,6 +14,7 @@
 
 mod action;
 pub mod config;
+pub mod holding;
 mod input;
 pub mod packet;
 
