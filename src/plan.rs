@@ -4,16 +4,13 @@
 //! the description of what runs, the command line makes that of a file.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::path::Path;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use tidegate_checkers::{Body, HttpSpec, HttpVersion, Spec};
 use tidegate_engine::Initially;
 
-use crate::config::{Check, Dataplane, Director, Model, Persistence, VirtualServer};
+use crate::config::show::{duration, file, list, or_none, quoted};
+use crate::config::{Check, Dataplane, Director, Model, Persistence, VirtualServer, question};
 
 /// The keys of `[director]` that a reload applies; the others are fixed at the start.
 const RELOADED: [&str; 2] = ["id", "shutdown_grace"];
@@ -204,47 +201,6 @@ fn dataplane(dataplane: &Dataplane) -> Vec<(&'static str, String)> {
     values
 }
 
-fn question(spec: &Spec) -> Vec<(&'static str, String)> {
-    match spec {
-        Spec::Tcp => vec![("type", "tcp".to_owned())],
-        Spec::Http(http) => http_question(http),
-    }
-}
-
-fn http_question(http: &HttpSpec) -> Vec<(&'static str, String)> {
-    let tls = http.tls.clone().unwrap_or_default();
-    let (certificate, key) = tls.client_certificate.unzip();
-    let (body, digest) = match &http.body {
-        None => (None, None),
-        Some(Body::Matches(regex)) => (Some(quoted(regex.as_str())), None),
-        Some(Body::Sha256(digest)) => (None, Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())),
-    };
-    let version = match http.version {
-        HttpVersion::Http10 => "1.0",
-        HttpVersion::Http11 => "1.1",
-        HttpVersion::Http2 => "2",
-    };
-    let headers: Vec<_> =
-        http.headers.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
-    vec![
-        ("type", if http.tls.is_some() { "https" } else { "http" }.to_owned()),
-        ("version", version.to_owned()),
-        ("method", http.method.clone()),
-        ("path", http.path.clone()),
-        ("host", or_none(http.host.as_ref())),
-        ("headers", list(&headers)),
-        ("status", list(&http.status)),
-        ("body", or_none(body)),
-        ("body_sha256", or_none::<String>(digest)),
-        ("max_body", http.max_body.to_string()),
-        ("sni", or_none(tls.sni)),
-        ("ca_file", or_none(tls.ca_file.as_deref().map(file))),
-        ("insecure", tls.insecure.to_string()),
-        ("client_certificate", or_none(certificate.as_deref().map(file))),
-        ("client_key", or_none(key.as_deref().map(file))),
-    ]
-}
-
 fn persistence(it: &Persistence) -> String {
     let Persistence { timeout, prefix_v4, prefix_v6 } = it;
     let timeout = duration(*timeout);
@@ -256,28 +212,6 @@ fn initially(it: Initially) -> &'static str {
         Initially::Up => "up",
         Initially::Down => "down",
     }
-}
-
-fn or_none<T: Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
-}
-
-fn list<T: Display>(values: &[T]) -> String {
-    let values: Vec<_> = values.iter().map(ToString::to_string).collect();
-    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
-}
-
-fn duration(value: Duration) -> String {
-    if value.is_zero() { "0s".to_owned() } else { format!("{value:?}") }
-}
-
-fn file(path: &Path) -> String {
-    quoted(&path.display().to_string())
-}
-
-/// Free text, so that one sees where it begins and ends.
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! load    files and includes, bounded in size; never waits for anything but a disk
 //! split   one piece of text per virtual server
 //! reader  strict tables over the `toml` crate's tree; a mistake is noted and reading goes on
-//! director, ipvs, virtual_server, check, http, real_server: one section each, straight into the model
+//! director, ipvs, virtual_server, real_server: one section each, straight into the model
+//! check   checks, a file for each type
 //! dataplane, listen, forwarding: what differs between the dataplanes
 //! validate  rules over several values
 //! mistake  places become lines and columns, for the mistakes that are shown
@@ -17,7 +18,6 @@ mod check;
 mod dataplane;
 mod director;
 mod forwarding;
-mod http;
 mod ipvs;
 mod listen;
 mod load;
@@ -26,6 +26,8 @@ mod model;
 mod place;
 mod reader;
 mod real_server;
+mod regex;
+pub(crate) mod show;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -37,11 +39,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regex::Regex;
 use tidegate_checkers::{PemFile, Spec};
 use toml::de::DeTable;
 
 use check::CheckKeys;
+pub(crate) use check::question;
 pub use director::CONTROL_SOCKET;
 use load::Files;
 pub use mistake::{Mistake, Mistakes};
@@ -104,7 +106,7 @@ struct Context {
     /// What many checks have in common is stored once.
     specs: HashSet<Arc<Spec>>,
     check_names: HashSet<Arc<str>>,
-    regexes: BTreeMap<String, Regex>,
+    regexes: BTreeMap<String, ::regex::Regex>,
     /// Files that were looked at, and whether they are of use.
     pem_files: BTreeMap<(PathBuf, PemFile), Result<(), String>>,
 }
@@ -235,14 +237,5 @@ impl Context {
         let name: Arc<str> = name.into();
         self.check_names.insert(name.clone());
         name
-    }
-
-    fn regex(&mut self, text: &str) -> Result<Regex, String> {
-        if let Some(known) = self.regexes.get(text) {
-            return Ok(known.clone());
-        }
-        let regex = http::compile(text)?;
-        self.regexes.insert(text.to_owned(), regex.clone());
-        Ok(regex)
     }
 }

@@ -1,5 +1,7 @@
 //! A strict reader of tables: whatever was not asked for is a mistake, and a mistake does not stop it.
 
+use std::sync::LazyLock;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -89,6 +91,12 @@ impl<'a> Table<'a> {
         self.nested(value, key, name)
     }
 
+    /// What stands for a table within this one that is not written.
+    pub(super) fn empty(&self, name: &'static str) -> Table<'a> {
+        static NOTHING: LazyLock<DeTable<'static>> = LazyLock::new(DeTable::default);
+        Table::new(self.part, &NOTHING, self.place, name)
+    }
+
     /// A table or an array of tables within this one.
     pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.find(key) else { return Vec::new() };
@@ -134,6 +142,17 @@ impl<'a> Table<'a> {
         if let Some((key, _)) = self.entries.get_key_value(key) {
             self.note(self.part.place(key.span()), why);
         }
+    }
+
+    /// A key that is known but not looked at.
+    pub(super) fn pass_over(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
+    /// The keys that are written and were not asked for.
+    pub(super) fn unread(&self) -> Vec<&'a str> {
+        let written = self.entries.keys().map(|key| -> &'a str { key.get_ref() });
+        written.filter(|key| !self.known.contains(key)).collect()
     }
 
     /// Every key that was not asked for is a mistake.

@@ -67,11 +67,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     }
 
     let name = context.virtual_server(name, &listen, dataplane);
-    let checks = {
-        let written = table.has("check");
-        let tables = table.tables("check", "[[virtual_server.check]]");
-        check::read(tables, written, protocol, &pool, context)
-    };
+    let checks = check::read(&mut table, protocol, &pool, context);
     validate::checked_ports(&table, &pool, &checks);
     let mut real_servers: Vec<_> = pool.into_iter().map(|server| server.value).collect();
     real_servers.sort_unstable_by_key(|server| server.address);

@@ -1,4 +1,10 @@
 //! `[[virtual_server.check]]` and `[defaults.check]`
+//!
+//! A file for each type of check: its keys, how they become a [`Spec`], and how that is shown in return.
+
+mod http;
+mod kind;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -8,8 +14,10 @@ use std::time::Duration;
 use tidegate_checkers::Spec;
 use tidegate_engine::Initially;
 
+use self::http::HttpKeys;
+use self::kind::Kind;
+use self::tls::TlsKeys;
 use super::Context;
-use super::http::{HTTP_KEYS, HTTPS_KEYS, HttpKeys, TlsKeys};
 use super::model::{Check, Protocol, RealServer};
 use super::place::{At, Place};
 use super::reader::Table;
@@ -19,14 +27,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 const DEFAULT_RISE: u32 = 2;
 const DEFAULT_FALL: u32 = 3;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Tcp,
-    Http,
-    Https,
-    None,
-}
 
 /// What is written of a check; what is not comes from the defaults and then from the constants above.
 #[derive(Debug, Clone, Default)]
@@ -46,104 +46,103 @@ pub(super) struct CheckKeys {
     tls: TlsKeys,
 }
 
-/// `[defaults.check]`: keys of every type, and no name.
+/// `[defaults.check]`: what checks of several types have in common, and no name.
 pub(super) fn defaults(mut table: Table<'_>, context: &mut Context) -> CheckKeys {
     table.refuse("name", "a name belongs to one check, not to all");
-    let kind = kind(&mut table);
-    let mut keys = CheckKeys { kind, ..timing(&mut table) };
+    let mut keys = CheckKeys { kind: kind::read(&mut table), ..timing(&mut table) };
     keys.http = HttpKeys::read(&mut table, context);
     keys.tls = TlsKeys::read(&mut table, context);
+    kind::refuse_others(&mut table, |key, _| Some(format!("`{key}` belongs to one check, not to all")));
     table.finish();
     keys
 }
 
-/// The checks of one virtual server. Without any, TCP and an fwmark get one by the defaults, UDP and SCTP none.
+/// The checks of the virtual server that `parent` is. Without any, TCP and an fwmark get one by the defaults, UDP and
+/// SCTP none.
 pub(super) fn read(
-    tables: Vec<Table<'_>>,
-    written: bool,
+    parent: &mut Table<'_>,
     protocol: Option<Protocol>,
     pool: &[At<RealServer>],
     context: &mut Context,
 ) -> Vec<Check> {
-    if !written {
+    const NAME: &str = "[[virtual_server.check]]";
+    let mut siblings = Siblings::default();
+    if !parent.has("check") {
         let kind = context.defaults.kind.as_ref().map_or(Kind::Tcp, |it| it.value);
         return match (protocol, kind) {
             (Some(Protocol::Udp | Protocol::Sctp), _) | (_, Kind::None) => Vec::new(),
             (Some(Protocol::Tcp) | None, kind) => {
-                vec![build(CheckKeys::default(), kind, kind.name().into(), context)]
+                let table = parent.empty(NAME);
+                checked(table, Some(kind), &mut siblings, pool, context).into_iter().collect()
             }
         };
     }
-    let several = tables.len() > 1;
-    let mut checks = Vec::new();
-    let mut names = BTreeSet::new();
-    for table in tables {
-        checks.extend(one(table, several, &mut names, &checks, pool, context));
-    }
-    checks
+    let tables = parent.tables("check", NAME);
+    siblings.several = tables.len() > 1;
+    let mut one = |table| one(table, &mut siblings, pool, context);
+    tables.into_iter().filter_map(&mut one).collect()
+}
+
+/// What the checks of one virtual server know of each other.
+#[derive(Default)]
+struct Siblings {
+    several: bool,
+    names: BTreeSet<Arc<str>>,
+    kinds: Vec<Kind>,
 }
 
 fn one(
     mut table: Table<'_>,
-    several: bool,
-    names: &mut BTreeSet<Arc<str>>,
-    before: &[Check],
+    siblings: &mut Siblings,
     pool: &[At<RealServer>],
     context: &mut Context,
 ) -> Option<Check> {
-    let written = kind(&mut table);
+    let written = kind::read(&mut table);
     let kind = written.as_ref().or(context.defaults.kind.as_ref()).map(|it| it.value);
     if kind.is_none() && !table.has("type") && table.whole() {
-        table.note(
-            table.place,
-            "[[virtual_server.check]] needs `type`: \"tcp\", \"http\", \"https\" or \"none\"",
-        );
+        table.note(table.place, format!("[[virtual_server.check]] needs `type`: {}", kind::all()));
     }
     if kind == Some(Kind::None) {
-        if several {
+        if siblings.several {
             let place = written.map_or(table.place, |it| it.place);
             table.note(place, "type \"none\" cannot stand beside other checks");
         }
-        for key in TIMING_KEYS.into_iter().chain(HTTP_KEYS).chain(HTTPS_KEYS) {
-            table.refuse(key, format!("`{key}` means nothing to type \"none\", which checks nothing"));
+        let nothing = |key: &str| format!("`{key}` means nothing to type \"none\", which checks nothing");
+        for key in TIMING_KEYS {
+            table.refuse(key, nothing(key));
         }
+        kind::refuse_others(&mut table, |key, _| Some(nothing(key)));
         table.finish();
         return None;
     }
+    checked(table, kind, siblings, pool, context)
+}
 
+/// A check that checks something; `kind` is none where the type is a mistake.
+fn checked(
+    mut table: Table<'_>,
+    kind: Option<Kind>,
+    siblings: &mut Siblings,
+    pool: &[At<RealServer>],
+    context: &mut Context,
+) -> Option<Check> {
     let name = table.take("name", values::name);
-    let mut keys = timing(&mut table);
-    if kind == Some(Kind::Tcp) {
-        for key in HTTP_KEYS {
-            table.refuse(
-                key,
-                format!("`{key}` belongs to checks of type \"http\" or \"https\", and this one is \"tcp\""),
-            );
-        }
-    } else {
-        keys.http = HttpKeys::read(&mut table, context);
-    }
-    match kind {
-        Some(kind @ (Kind::Tcp | Kind::Http)) => {
-            for key in HTTPS_KEYS {
-                let own = kind.name();
-                table.refuse(
-                    key,
-                    format!("`{key}` belongs to checks of type \"https\", and this one is \"{own}\""),
-                );
-            }
-        }
-        _ => keys.tls = TlsKeys::read(&mut table, context),
-    }
+    let keys = timing(&mut table);
+    let spec = spec(kind, &mut table, context);
+    kind::refuse_others(&mut table, |key, owners| {
+        let own = kind?.name();
+        Some(format!("`{key}` belongs to checks of type {owners}, and this one is \"{own}\""))
+    });
     let kind = kind.unwrap_or(Kind::Tcp);
 
     let timing_place = keys.timeout.as_ref().or(keys.interval.as_ref()).map(|it| it.place);
     let bind_place = keys.bind.as_ref().map(|it| it.place);
     let (name, name_place) = match name {
         Some(name) => (name.value, name.place),
-        None => (kind.ordinal(before), table.place),
+        None => (kind.ordinal(&siblings.kinds), table.place),
     };
-    let check = build(keys, kind, name, context);
+    siblings.kinds.push(kind);
+    let check = build(keys, spec.unwrap_or(Spec::Tcp), name, context);
     if check.timeout > check.interval {
         table.note(
             timing_place.or(context.defaults.timeout.as_ref().map(|it| it.place)).unwrap_or(table.place),
@@ -154,12 +153,32 @@ fn one(
             ),
         );
     }
-    if !names.insert(check.name.clone()) {
+    if !siblings.names.insert(check.name.clone()) {
         table.note(name_place, format!("there is a check named \"{}\" already", check.name));
     }
     one_family(&table, &check, bind_place, pool);
     table.finish();
     Some(check)
+}
+
+/// What is asked; none where that cannot be said for mistakes, which are noted.
+fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Option<Spec> {
+    match kind {
+        Some(Kind::Tcp | Kind::None) => Some(Spec::Tcp),
+        Some(Kind::Http) => Some(http::read(table, false, context)),
+        // With a type that is a mistake it is likely to be one of HTTP's.
+        Some(Kind::Https) | None => Some(http::read(table, true, context)),
+    }
+}
+
+/// What a check asks, key by key.
+pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
+    let (kind, mut answers) = match spec {
+        Spec::Tcp => (Kind::Tcp, Vec::new()),
+        Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
+    };
+    answers.push(("type", kind.name().to_owned()));
+    answers
 }
 
 /// A local address of one family cannot be used to reach a target of the other.
@@ -175,9 +194,6 @@ fn one_family(table: &Table<'_>, check: &Check, place: Option<Place>, pool: &[At
     }
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("tcp", Kind::Tcp), ("http", Kind::Http), ("https", Kind::Https), ("none", Kind::None)];
-
 /// What [`timing`] reads, and the name.
 const TIMING_KEYS: [&str; 11] = [
     "name",
@@ -192,30 +208,6 @@ const TIMING_KEYS: [&str; 11] = [
     "bind",
     "fwmark",
 ];
-
-impl Kind {
-    fn name(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
-
-    /// `http`, `http-2`: by the number of checks of that type before.
-    fn ordinal(self, before: &[Check]) -> String {
-        let same = before.iter().filter(|check| Kind::of(&check.spec) == self).count();
-        if same == 0 { self.name().to_owned() } else { format!("{}-{}", self.name(), same + 1) }
-    }
-
-    fn of(spec: &Spec) -> Self {
-        match spec {
-            Spec::Tcp => Self::Tcp,
-            Spec::Http(http) if http.tls.is_some() => Self::Https,
-            Spec::Http(_) => Self::Http,
-        }
-    }
-}
-
-fn kind(table: &mut Table<'_>) -> Option<At<Kind>> {
-    table.take("type", one_of(&KINDS))
-}
 
 fn timing(table: &mut Table<'_>) -> CheckKeys {
     let positive = || duration(Duration::from_millis(1)..=DAY);
@@ -236,7 +228,7 @@ fn timing(table: &mut Table<'_>) -> CheckKeys {
     }
 }
 
-fn build(keys: CheckKeys, kind: Kind, name: String, context: &mut Context) -> Check {
+fn build(keys: CheckKeys, spec: Spec, name: String, context: &mut Context) -> Check {
     fn pick<T: Copy>(own: Option<&At<T>>, default: Option<&At<T>>) -> Option<T> {
         own.or(default).map(|it| it.value)
     }
@@ -244,11 +236,6 @@ fn build(keys: CheckKeys, kind: Kind, name: String, context: &mut Context) -> Ch
     let interval = pick(keys.interval.as_ref(), defaults.interval.as_ref()).unwrap_or(DEFAULT_INTERVAL);
     let timeout =
         pick(keys.timeout.as_ref(), defaults.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT.min(interval));
-    let tls = (kind == Kind::Https).then(|| keys.tls.or(&defaults.tls));
-    let spec = match kind {
-        Kind::Tcp | Kind::None => Spec::Tcp,
-        Kind::Http | Kind::Https => Spec::Http(Box::new(keys.http.or(&defaults.http).into_spec(tls))),
-    };
     Check {
         interval,
         timeout,

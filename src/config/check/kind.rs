@@ -1,0 +1,71 @@
+//! The types of checks, and which keys belong to which.
+
+use super::{http, tls};
+use crate::config::place::At;
+use crate::config::reader::Table;
+use crate::config::values::{listed, one_of};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tcp,
+    Http,
+    Https,
+    None,
+}
+
+const KINDS: [(&str, Kind); 4] =
+    [("tcp", Kind::Tcp), ("http", Kind::Http), ("https", Kind::Https), ("none", Kind::None)];
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// `http`, `http-2`: by the number of checks of that type before.
+    pub(super) fn ordinal(self, before: &[Self]) -> String {
+        let same = before.iter().filter(|kind| **kind == self).count();
+        if same == 0 { self.name().to_owned() } else { format!("{}-{}", self.name(), same + 1) }
+    }
+
+    /// The keys that are not every check's.
+    fn keys(self) -> impl Iterator<Item = &'static str> {
+        let keys: &[&[&str]] = match self {
+            Self::Tcp | Self::None => &[],
+            Self::Http => &[&http::KEYS],
+            Self::Https => &[&http::KEYS, &tls::KEYS],
+        };
+        keys.iter().copied().flatten().copied()
+    }
+}
+
+pub(super) fn read(table: &mut Table<'_>) -> Option<At<Kind>> {
+    table.take("type", one_of(&KINDS))
+}
+
+/// `"tcp", "http"`: every type.
+pub(super) fn all() -> String {
+    listed(&KINDS)
+}
+
+/// Refuses the keys of other types that were not read. `why` is told a key and the types that have it; without a
+/// reason the key is passed over.
+pub(super) fn refuse_others(table: &mut Table<'_>, why: impl Fn(&str, &str) -> Option<String>) {
+    for written in table.unread() {
+        let has = |kind: Kind| kind.keys().any(|key| key == written);
+        let owners: Vec<_> = KINDS.iter().filter(|(_, kind)| has(*kind)).copied().collect();
+        let key = owners.first().and_then(|(_, kind)| kind.keys().find(|key| *key == written));
+        if let Some(key) = key {
+            match why(key, &either(&owners)) {
+                Some(why) => table.refuse(key, why),
+                None => table.pass_over(key),
+            }
+        }
+    }
+}
+
+/// `"http" or "https"`
+fn either(kinds: &[(&'static str, Kind)]) -> String {
+    let (others, last) = kinds.split_at(kinds.len().saturating_sub(1));
+    let comma = if others.is_empty() { "" } else { " or " };
+    format!("{}{comma}{}", listed(others), listed(last))
+}
