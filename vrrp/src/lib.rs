@@ -10,12 +10,14 @@
 //!                  guard   a process that lets go of them and resigns when the daemon has died
 //! ```
 //!
-//! [`packet`], [`config`] and the machine are pure: no clock, no IO.
+//! [`packet`], [`config`] and the machine are pure: no clock, no IO; those are in `io`.
 
 mod action;
 pub mod config;
 pub mod holding;
 mod input;
+#[cfg(feature = "io")]
+pub mod io;
 pub mod packet;
 
 pub use action::{Action, Reason, State, Transition};
