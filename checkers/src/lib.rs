@@ -14,6 +14,7 @@
 
 mod check;
 mod clock;
+mod command;
 mod failure;
 mod http;
 mod outcome;
@@ -28,6 +29,7 @@ mod tls;
 mod trace;
 
 pub use check::run;
+pub use command::{Command, Ended, User};
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
 pub use regex::Regex;
