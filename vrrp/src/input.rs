@@ -61,6 +61,6 @@ pub enum Tracked {
     Up,
     /// Not so.
     Down,
-    /// Neither: it says itself what is to be added to the priority, whatever the weight (a file with a number).
-    Adds(i16),
+    /// A number, as from a file: other than 0 it is a fault, or the priority gets so many times the weight added.
+    Number(i32),
 }
