@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
+use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
-use crate::{Observation, Outcome, Probe, Spec, clock, http, socket};
+use crate::{Observation, Outcome, Probe, Spec, TlsSpec, clock, dialogue, http, socket};
 
 /// Asks the probe's question once. Reads the certificate files that it names; a [`Runner`](crate::Runner) reads them
 /// once for all of its probes.
@@ -26,6 +27,7 @@ impl Check {
     pub(crate) fn new(probe: Arc<Probe>, contexts: &mut Contexts) -> Self {
         let tls = match &*probe.spec {
             Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, tls::alpn(spec.version))),
+            Spec::Dialogue(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
             Spec::Tcp => None,
         };
         Self { probe, tls }
@@ -64,10 +66,24 @@ impl Check {
     }
 
     async fn ask(&self, tls: Option<Arc<rustls::ClientConfig>>, trace: &Trace) -> Result<Outcome, Outcome> {
+        let target = &self.probe.target;
         match &*self.probe.spec {
-            Spec::Tcp => socket::connect(&self.probe.target).await.map(|_| Outcome::Passed(String::new())),
-            Spec::Http(spec) => http::ask(&self.probe.target, spec, tls, trace).await,
+            Spec::Tcp => socket::connect(target).await.map(|_| Outcome::Passed(String::new())),
+            Spec::Http(spec) => http::ask(target, spec, tls, trace).await,
+            Spec::Dialogue(spec) => {
+                let tls = self.around(spec.tls.as_ref(), tls)?;
+                dialogue::ask(target, spec, tls.as_ref(), trace).await
+            }
         }
+    }
+
+    /// What a protocol other than HTTP needs to agree on TLS.
+    fn around(
+        &self,
+        spec: Option<&TlsSpec>,
+        config: Option<Arc<rustls::ClientConfig>>,
+    ) -> Result<Option<Tls>, Outcome> {
+        spec.zip(config).map(|(spec, config)| Tls::new(spec, config, &self.probe.target)).transpose()
     }
 
     fn observation(&self, outcome: Outcome, latency: Duration) -> Observation {

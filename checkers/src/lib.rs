@@ -15,6 +15,7 @@
 mod check;
 mod clock;
 mod command;
+mod dialogue;
 mod failure;
 mod http;
 mod outcome;
@@ -24,12 +25,14 @@ mod schedule;
 mod secret;
 mod socket;
 mod spec;
+mod stream;
 mod text;
 mod tls;
 mod trace;
 
 pub use check::run;
 pub use command::{Command, Ended, User};
+pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, Step};
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
 pub use regex::Regex;

@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
+use crate::DialogueSpec;
+
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Spec {
@@ -15,6 +17,8 @@ pub enum Spec {
     Tcp,
     /// An HTTP request is answered as it should be, in clear text or inside TLS.
     Http(Box<HttpSpec>),
+    /// A conversation over TCP goes as it should.
+    Dialogue(Box<DialogueSpec>),
 }
 
 /// An HTTP request and what its answer must look like.

@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Header,
     /// Until as much of the body is there as is wanted.
     Body,
+    /// Until what [`Trace::expect`] names is there.
+    Answer,
 }
 
 /// Shared by the check and the layers of its connection.
@@ -33,6 +35,8 @@ pub(crate) struct Trace(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     step: Step,
+    /// What is waited for in [`Step::Answer`].
+    awaited: String,
     /// Bytes received within the step.
     received: usize,
     /// The first of these.
@@ -43,7 +47,13 @@ struct State {
 
 impl Trace {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { step: Step::Connect, received: 0, first: Vec::new(), end: None })))
+        Self(Arc::new(Mutex::new(State {
+            step: Step::Connect,
+            awaited: String::new(),
+            received: 0,
+            first: Vec::new(),
+            end: None,
+        })))
     }
 
     /// Begins the next step.
@@ -52,6 +62,17 @@ impl Trace {
         state.step = step;
         state.received = 0;
         state.first.clear();
+    }
+
+    /// Begins to wait for `what`, such as `greeting` or `answer to EHLO`.
+    pub(crate) fn expect(&self, what: &str) {
+        self.enter(Step::Answer);
+        what.clone_into(&mut self.state().awaited);
+    }
+
+    /// What is waited for in [`Step::Answer`].
+    pub(crate) fn awaited(&self) -> String {
+        self.state().awaited.clone()
     }
 
     /// Notes what was received at the layer of `step`; ignored while another step is under way.
@@ -124,6 +145,8 @@ impl State {
             Step::Header if received == 0 => "no answer".to_owned(),
             Step::Header => format!("header not complete after {received} bytes"),
             Step::Body => format!("body not complete after {received} bytes"),
+            Step::Answer if received == 0 => format!("no {}", self.awaited),
+            Step::Answer => format!("{} not complete after {received} bytes", self.awaited),
         }
     }
 }
