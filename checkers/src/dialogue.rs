@@ -13,6 +13,8 @@ use crate::{Outcome, Secret, Target, TlsSpec, text};
 /// A conversation, which passes when every step of it has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DialogueSpec {
+    /// The protocol, if it is a well-known one's conversation.
+    pub preset: Option<Preset>,
     /// One after the other; never empty.
     pub steps: Vec<Step>,
     /// How to speak TLS from [`Step::Tls`] on; needed when there is such a step.
@@ -100,8 +102,7 @@ async fn answer(stream: &mut Stream, wanted: &Expectation, spec: &DialogueSpec) 
             }
             Judgement::Rejected => return Err(wanted.rejection(stream.received(), &spec.hidden)),
             Judgement::Incomplete if stream.received().len() >= spec.max_answer => {
-                let why = wanted.rejection(stream.received(), &spec.hidden);
-                return Err(why);
+                return Err(wanted.rejection(stream.received(), &spec.hidden));
             }
             Judgement::Incomplete => stream.receive(spec.max_answer).await?,
         }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,15 +44,6 @@ impl Stream {
         Ok(Self::over(Traced::new(tcp, Step::Answer, trace), trace))
     }
 
-    /// Connects, inside TLS if there is any.
-    pub(crate) async fn open(target: &Target, tls: Option<&Tls>, trace: &Trace) -> Result<Self, Outcome> {
-        let stream = Self::connect(target, trace).await?;
-        match tls {
-            Some(tls) => stream.start_tls(tls).await,
-            None => Ok(stream),
-        }
-    }
-
     fn over(io: impl Io + 'static, trace: &Trace) -> Self {
         Self { io: Box::new(io), trace: trace.clone(), received: BytesMut::new() }
     }
@@ -66,12 +57,6 @@ impl Stream {
         }
         let inside = tls::handshake(self.io, tls.name.clone(), Arc::clone(&tls.config), &self.trace).await?;
         Ok(Self::over(Traced::new(inside, Step::Answer, &self.trace), &self.trace))
-    }
-
-    /// Sends all of it, and expects `what` in return.
-    pub(crate) async fn ask(&mut self, bytes: &[u8], what: &str) -> Result<(), Outcome> {
-        self.trace.expect(what);
-        self.send(bytes).await
     }
 
     /// Sends all of it.
@@ -104,21 +89,7 @@ impl Stream {
     }
 
     /// Takes `size` of the bytes that were received.
-    pub(crate) fn take(&mut self, size: usize) -> Bytes {
-        self.received.split_to(size.min(self.received.len())).freeze()
-    }
-
-    /// Waits for the next `size` bytes and takes them.
-    pub(crate) async fn exactly(&mut self, size: usize) -> Result<Bytes, Outcome> {
-        while self.received.len() < size {
-            self.receive(size).await?;
-        }
-        Ok(self.take(size))
-    }
-
-    /// The connection itself, for a library that talks over it; nothing may have been received and not been taken.
-    pub(crate) fn into_io(self) -> Box<dyn Io> {
-        debug_assert!(!self.received.has_remaining());
-        self.io
+    pub(crate) fn take(&mut self, size: usize) -> BytesMut {
+        self.received.split_to(size.min(self.received.len()))
     }
 }

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod lab;
 pub mod namespace;
 pub mod nginx;
+pub mod peer;
 pub mod pki;
 pub mod sockets;
 pub mod web;

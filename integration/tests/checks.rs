@@ -4,6 +4,10 @@
 
 #[path = "checks/http.rs"]
 mod http;
+#[path = "checks/mail.rs"]
+mod mail;
+#[path = "checks/misbehaving.rs"]
+mod misbehaving;
 #[path = "checks/network.rs"]
 mod network;
 #[path = "checks/runner.rs"]
@@ -12,8 +16,13 @@ mod runner;
 mod server;
 #[path = "checks/tcp.rs"]
 mod tcp;
+#[path = "checks/text.rs"]
+mod text;
 #[path = "checks/tls.rs"]
 mod tls;
+
+#[path = "checks/written.rs"]
+mod written;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -88,7 +88,7 @@ fn socket_path(value: &DeValue<'_>) -> Result<PathBuf, String> {
     Ok(PathBuf::from(path))
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }

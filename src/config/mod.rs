@@ -27,6 +27,7 @@ mod place;
 mod reader;
 mod real_server;
 mod regex;
+mod secret;
 pub(crate) mod show;
 mod split;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_checkers::{PemFile, Spec};
+use tidegate_checkers::{Pattern, PemFile, Spec};
 use toml::de::DeTable;
 
 use check::CheckKeys;
@@ -107,6 +108,7 @@ struct Context {
     specs: HashSet<Arc<Spec>>,
     check_names: HashSet<Arc<str>>,
     regexes: BTreeMap<String, ::regex::Regex>,
+    patterns: BTreeMap<String, Pattern>,
     /// Files that were looked at, and whether they are of use.
     pem_files: BTreeMap<(PathBuf, PemFile), Result<(), String>>,
 }

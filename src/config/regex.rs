@@ -1,6 +1,7 @@
 //! Regular expressions, each compiled once.
 
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, bytes};
+use tidegate_checkers::Pattern;
 
 use super::Context;
 
@@ -13,15 +14,25 @@ impl Context {
         if let Some(known) = self.regexes.get(text) {
             return Ok(known.clone());
         }
-        let regex = compile(text)?;
+        let regex = RegexBuilder::new(text).size_limit(SIZE).build().map_err(why)?;
         self.regexes.insert(text.to_owned(), regex.clone());
         Ok(regex)
     }
+
+    /// The same, to match bytes that may be no text.
+    pub(super) fn pattern(&mut self, text: &str) -> Result<Pattern, String> {
+        if let Some(known) = self.patterns.get(text) {
+            return Ok(known.clone());
+        }
+        let regex = bytes::RegexBuilder::new(text).size_limit(SIZE).build().map_err(why)?;
+        self.patterns.insert(text.to_owned(), Pattern(regex.clone()));
+        Ok(Pattern(regex))
+    }
 }
 
-/// An expression, or the reason why it is none.
-fn compile(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text).size_limit(SIZE).build().map_err(|error| match error {
+/// Why a text is no expression.
+fn why(error: regex::Error) -> String {
+    match error {
         regex::Error::CompiledTooBig(limit) => {
             format!("must be an expression that takes no more than {limit} bytes when compiled")
         }
@@ -31,5 +42,5 @@ fn compile(text: &str) -> Result<Regex, String> {
             let reason = text.lines().last().unwrap_or_default();
             format!("must be a regular expression: {}", reason.trim_start_matches("error: "))
         }
-    })
+    }
 }

@@ -8,11 +8,9 @@ mod scripts;
 mod tests;
 mod values;
 
-use std::sync::OnceLock;
-
 use self::answer::Answer;
 use self::values::Values;
-use super::{DialogueSpec, Expectation, Step};
+use super::{DialogueSpec, Step};
 use crate::{Secret, TlsSpec};
 
 /// The most that an answer of a well-known protocol has, in bytes.
@@ -23,6 +21,8 @@ const MAX_ANSWER: usize = 16 << 10;
 pub enum Preset {
     /// RFC 5321; STARTTLS of RFC 3207, AUTH PLAIN of RFC 4954.
     Smtp,
+    /// The same conversation, with another name (RFC 6409).
+    Submission,
     /// RFC 3501.
     Imap,
     /// RFC 1939; STLS of RFC 2595.
@@ -66,7 +66,7 @@ impl Preset {
     }
 
     /// Whether one logs in with a user's name as well as a password.
-    pub fn needs_name(self) -> bool {
+    pub fn needs_user(self) -> bool {
         self != Self::Redis
     }
 
@@ -101,7 +101,13 @@ impl Preset {
             talk.turns(script.login);
         }
         talk.turns(script.end);
-        DialogueSpec { steps: talk.steps, tls, max_answer: MAX_ANSWER, hidden: talk.values.hidden }
+        DialogueSpec {
+            preset: Some(self),
+            steps: talk.steps,
+            tls,
+            max_answer: MAX_ANSWER,
+            hidden: talk.values.hidden,
+        }
     }
 }
 
@@ -126,8 +132,6 @@ struct Turn {
     of: &'static str,
     say: &'static str,
     answer: Answer,
-    /// Compiled once.
-    expectation: OnceLock<Option<Expectation>>,
 }
 
 /// Steps so far.
@@ -142,8 +146,7 @@ impl Conversation {
             if !turn.say.is_empty() {
                 self.steps.push(Step::Send(Secret::new(self.values.fill(turn.say))));
             }
-            let expectation = turn.expectation.get_or_init(|| turn.answer.expectation(turn.of));
-            self.steps.extend(expectation.clone().map(Step::Expect));
+            self.steps.extend(turn.answer.expectation(turn.of).map(Step::Expect));
         }
     }
 }

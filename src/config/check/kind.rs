@@ -1,6 +1,8 @@
 //! The types of checks, and which keys belong to which.
 
-use super::{http, tls};
+use tidegate_checkers::Preset;
+
+use super::{dialogue, http, login, preset, security, tls};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -10,11 +12,27 @@ pub(super) enum Kind {
     Tcp,
     Http,
     Https,
+    Dialogue,
+    Preset(Preset),
     None,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("tcp", Kind::Tcp), ("http", Kind::Http), ("https", Kind::Https), ("none", Kind::None)];
+const KINDS: [(&str, Kind); 14] = [
+    ("tcp", Kind::Tcp),
+    ("http", Kind::Http),
+    ("https", Kind::Https),
+    ("dialogue", Kind::Dialogue),
+    ("smtp", Kind::Preset(Preset::Smtp)),
+    ("submission", Kind::Preset(Preset::Submission)),
+    ("imap", Kind::Preset(Preset::Imap)),
+    ("pop3", Kind::Preset(Preset::Pop3)),
+    ("ftp", Kind::Preset(Preset::Ftp)),
+    ("nntp", Kind::Preset(Preset::Nntp)),
+    ("redis", Kind::Preset(Preset::Redis)),
+    ("memcached", Kind::Preset(Preset::Memcached)),
+    ("sieve", Kind::Preset(Preset::Sieve)),
+    ("none", Kind::None),
+];
 
 impl Kind {
     pub(super) fn name(self) -> &'static str {
@@ -33,6 +51,11 @@ impl Kind {
             Self::Tcp | Self::None => &[],
             Self::Http => &[&http::KEYS],
             Self::Https => &[&http::KEYS, &tls::KEYS],
+            Self::Dialogue => &[&dialogue::KEYS, &security::KEYS],
+            Self::Preset(Preset::Smtp | Preset::Submission) => {
+                &[&security::KEYS, &login::KEYS, &preset::HELO]
+            }
+            Self::Preset(_) => &[&security::KEYS, &login::KEYS],
         };
         keys.iter().copied().flatten().copied()
     }

@@ -2,8 +2,12 @@
 //!
 //! A file for each type of check: its keys, how they become a [`Spec`], and how that is shown in return.
 
+mod dialogue;
 mod http;
 mod kind;
+mod login;
+mod preset;
+mod security;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -166,6 +170,8 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
     match kind {
         Some(Kind::Tcp | Kind::None) => Some(Spec::Tcp),
         Some(Kind::Http) => Some(http::read(table, false, context)),
+        Some(Kind::Dialogue) => Some(dialogue::read(table, context)),
+        Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
         // With a type that is a mistake it is likely to be one of HTTP's.
         Some(Kind::Https) | None => Some(http::read(table, true, context)),
     }
@@ -175,6 +181,7 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
 pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
     let (kind, mut answers) = match spec {
         Spec::Tcp => (Kind::Tcp, Vec::new()),
+        Spec::Dialogue(spec) => (spec.preset.map_or(Kind::Dialogue, Kind::Preset), dialogue::question(spec)),
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
     };
     answers.push(("type", kind.name().to_owned()));

@@ -14,7 +14,7 @@ use crate::config::{
 fn http(spec: &Arc<Spec>) -> &HttpSpec {
     match &**spec {
         Spec::Http(http) => http,
-        Spec::Tcp => panic!("not HTTP"),
+        other => panic!("not HTTP: {other:?}"),
     }
 }
 

@@ -5,6 +5,7 @@ mod files;
 mod ipvs;
 mod properties;
 mod rules;
+mod text_protocols;
 
 use std::path::Path;
 use std::sync::Arc;

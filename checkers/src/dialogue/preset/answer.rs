@@ -1,8 +1,24 @@
 //! How protocols answer: what is expected, and what any complete answer looks like.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use regex::bytes::Regex;
 
 use crate::dialogue::{Expectation, Pattern};
+
+/// The expressions that were needed so far: some dozens, and each of them by many checks.
+static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+
+fn compiled(text: &str) -> Option<Pattern> {
+    let mut known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = known.get(text) {
+        return Some(Pattern(regex.clone()));
+    }
+    let regex = Regex::new(text).ok()?;
+    known.insert(text.to_owned(), regex.clone());
+    Some(Pattern(regex))
+}
 
 /// The ways in which protocols answer.
 pub(super) enum Answer {
@@ -22,9 +38,12 @@ impl Answer {
     /// out.
     pub(super) fn expectation(&self, of: &str) -> Option<Expectation> {
         let (wanted, accept, reject) = self.patterns();
-        let pattern = |text: &str| Regex::new(text).ok().map(Pattern);
-        let (accept, reject) = (pattern(&accept)?, Some(pattern(&reject)?));
-        Some(Expectation { of: of.to_owned(), wanted, accept, reject })
+        Some(Expectation {
+            of: of.to_owned(),
+            wanted,
+            accept: compiled(&accept)?,
+            reject: Some(compiled(&reject)?),
+        })
     }
 
     /// What is expected, in words and as an expression, and an expression for any complete answer.

@@ -1,14 +1,12 @@
 //! What is said in each protocol, and what is expected in return.
 
-use std::sync::OnceLock;
-
 use super::answer::Answer::{self, Code, Line, Tagged};
 use super::{Preset, Script, Turn};
 
 impl Preset {
     pub(super) fn script(self) -> &'static Script {
         match self {
-            Self::Smtp => &SMTP,
+            Self::Smtp | Self::Submission => &SMTP,
             Self::Imap => &IMAP,
             Self::Pop3 => &POP3,
             Self::Ftp => &FTP,
@@ -21,7 +19,7 @@ impl Preset {
 }
 
 const fn turn(say: &'static str, of: &'static str, answer: Answer) -> Turn {
-    Turn { of, say, answer, expectation: OnceLock::new() }
+    Turn { of, say, answer }
 }
 
 static SMTP: Script = Script {

@@ -17,11 +17,8 @@ impl Values {
         let (name, password) = login.map_or(("", ""), |login| (&login.name, login.password.expose()));
         let plain = BASE64_STANDARD.encode(format!("\0{name}\0{password}"));
         let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        let hidden = if login.is_some() {
-            vec![Secret::new(password), Secret::new(plain.clone())]
-        } else {
-            Vec::new()
-        };
+        let hidden = [password.to_owned(), quote(password).trim_matches('"').to_owned(), plain.clone()];
+        let hidden = if login.is_some() { hidden.map(Secret::new).to_vec() } else { Vec::new() };
         let values = [
             ("{helo}", helo.to_owned()),
             ("{name}", name.to_owned()),
