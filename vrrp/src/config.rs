@@ -56,6 +56,13 @@ pub struct Router {
     pub tracks: Vec<Track>,
 }
 
+impl Router {
+    /// Whether adverts of one would be taken for those of the other.
+    pub(crate) fn is_heard_as(&self, other: &Self) -> bool {
+        self.router_id == other.router_id && self.family == other.family && self.interface == other.interface
+    }
+}
+
 /// Of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {

@@ -27,11 +27,6 @@ pub enum Input<'a> {
         /// What.
         state: Tracked,
     },
-    /// An operator wants the other director to take over the router or the group of this name.
-    Failover {
-        /// Which.
-        name: Arc<str>,
-    },
     /// Resign in order and end: no router takes part after that.
     Stop,
 }

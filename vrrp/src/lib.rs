@@ -10,15 +10,26 @@
 //!                  guard   a process that lets go of them and resigns when the daemon has died
 //! ```
 //!
-//! [`packet`], [`config`] and the machine are pure: no clock, no IO; those are in `io`.
+//! [`packet`], [`config`] and [`Machine`] are pure: no clock, no IO; those are in `io`.
 
 mod action;
 pub mod config;
+mod group;
+mod hear;
 pub mod holding;
 mod input;
 #[cfg(feature = "io")]
 pub mod io;
+mod machine;
+mod member;
 pub mod packet;
+mod receive;
+mod status;
+mod timers;
+mod view;
 
 pub use action::{Action, Reason, State, Transition};
 pub use input::{Input, Received, Tracked};
+pub use machine::Machine;
+pub use receive::Refusal;
+pub use status::{Counters, Heard, Obstacle, Refused, RouterStatus, TrackStatus};
