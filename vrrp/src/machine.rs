@@ -111,10 +111,11 @@ impl Machine {
     }
 
     fn receive(&mut self, now: Instant, received: &Received<'_>) -> Vec<Action> {
-        if self.links.get(received.interface).is_some_and(|link| link.sources.contains(&received.source)) {
+        let Received { source, message, .. } = *received;
+        if self.links.get(received.interface).is_some_and(|link| link.sources.contains(&source)) {
             return Vec::new();
         }
-        let (router_id, family) = (packet::router_id(received.message), Family::of(received.source));
+        let (router_id, family) = (packet::router_id(message), Family::of(source));
         let is_meant = |router: &Router| {
             Some(router.router_id) == router_id
                 && router.family == family
@@ -123,14 +124,15 @@ impl Machine {
         let mut unknown = true;
         let meant = |group: &Group| group.members.iter().any(|member| is_meant(&member.router));
         let actions = self.turn(now, meant, |group, turn| {
+            unknown = false;
             for index in 0..group.members.len() {
                 let member = &mut group.members[index];
-                if is_meant(&member.router) {
-                    unknown = false;
-                    match receive::check(&member.router, received) {
-                        Ok(advert) => group.hear(turn, index, received.source, &advert),
-                        Err(refusal) => member.counters.refuse(turn.now, received.source, refusal),
-                    }
+                if !is_meant(&member.router) || member.router.source == Some(source) {
+                    continue;
+                }
+                match receive::check(&member.router, received) {
+                    Ok(advert) => group.hear(turn, index, source, &advert),
+                    Err(refusal) => member.counters.refuse(turn.now, source, refusal),
                 }
             }
         });

@@ -33,6 +33,7 @@ pub(crate) fn router(name: &str, version: Version, family: Family) -> Router {
         preempt: true,
         preempt_delay: Duration::ZERO,
         peers: Peers::Multicast,
+        source: None,
         authentication: None,
         checksum: Checksum::PseudoHeader,
         addresses: match family {
