@@ -71,6 +71,12 @@ fn every_scenario_that_is_built_in_is_right_drawn_or_not() {
 }
 
 #[test]
+fn the_example_is_a_scenario() {
+    let scenario = Scenario::find("examples/simulate/peak.toml").unwrap();
+    assert_eq!((scenario.servers.count, scenario.fault.len()), (12, 1));
+}
+
+#[test]
 fn mistakes_in_a_scenario_are_told_with_their_place() {
     let head = "title = 'x'\nwarm_up = '1s'\nduration = '10s'\n";
     let load = "load = [{ at = '0s', rho = 0.5 }]\n";
