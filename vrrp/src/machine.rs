@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Every virtual router, sorted by name; one that is leaving after one that has taken its name.
-    pub fn status(&self) -> impl Iterator<Item = RouterStatus<'_>> {
+    pub fn status(&self) -> impl Iterator<Item = RouterStatus> {
         let view = View { links: &self.links, tracks: &self.tracks, leaving: &self.leaving };
         let mut all: Vec<_> = self
             .groups

@@ -14,9 +14,9 @@ use crate::view::View;
 
 /// A virtual router and why it stands where it does.
 #[derive(Debug)]
-pub struct RouterStatus<'a> {
+pub struct RouterStatus {
     /// What it is configured to be.
-    pub router: &'a Arc<Router>,
+    pub router: Arc<Router>,
     /// Where it stands.
     pub state: State,
     /// Since when.
@@ -27,7 +27,7 @@ pub struct RouterStatus<'a> {
     /// The effective priority.
     pub priority: u8,
     /// What makes it differ from the configured one.
-    pub tracks: Vec<TrackStatus<'a>>,
+    pub tracks: Vec<TrackStatus>,
     /// The other router that was heard last.
     pub heard: Option<Heard>,
     /// It has handed over on an operator's order and leaves the addresses to its successor, whatever the priority.
@@ -37,15 +37,20 @@ pub struct RouterStatus<'a> {
     /// What a router that takes no part is waiting for.
     pub obstacle: Option<Obstacle>,
     /// Since it was first configured.
-    pub counters: &'a Counters,
+    pub counters: Counters,
 }
 
-impl<'a> RouterStatus<'a> {
-    pub(crate) fn of(member: &'a Member, group: &'a Group, view: View<'a>) -> Self {
+impl RouterStatus {
+    pub(crate) fn of(member: &Member, group: &Group, view: View<'_>) -> Self {
         let router = &member.router;
         let tracks = router.tracks.iter().map(|track| {
             let Track { key, effect } = track;
-            TrackStatus { key, effect: *effect, state: view.tracked(track), adds: view.adds(track) }
+            TrackStatus {
+                key: key.clone(),
+                effect: *effect,
+                state: view.tracked(track),
+                adds: view.adds(track),
+            }
         });
         let (deadline, yields) = match &member.phase {
             Phase::Backup(backup) => (Some(backup.down_at), backup.yields),
@@ -60,7 +65,7 @@ impl<'a> RouterStatus<'a> {
             }),
         };
         Self {
-            router,
+            router: router.clone(),
             state: member.state(),
             since: member.since,
             deadline,
@@ -70,16 +75,16 @@ impl<'a> RouterStatus<'a> {
             yields,
             leaving: group.leaving.is_some(),
             obstacle: (member.state() == State::Initialize).then(obstacle).flatten(),
-            counters: &member.counters,
+            counters: member.counters.clone(),
         }
     }
 }
 
 /// Something that is tracked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrackStatus<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackStatus {
     /// What.
-    pub key: &'a Arc<str>,
+    pub key: Arc<str>,
     /// What follows from it.
     pub effect: Effect,
     /// What it was told to be last.

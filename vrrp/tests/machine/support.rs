@@ -117,7 +117,7 @@ impl Director {
         self.handle(Input::Tick)
     }
 
-    pub(crate) fn status(&self, name: &str) -> RouterStatus<'_> {
+    pub(crate) fn status(&self, name: &str) -> RouterStatus {
         self.machine.status().find(|status| *status.router.name == *name).expect("a router of this name")
     }
 
