@@ -38,8 +38,8 @@ impl View<'_> {
     /// Where a router's adverts come from. None: it cannot send any.
     pub(crate) fn source(&self, router: &Router) -> Option<IpAddr> {
         let link = self.links.get(&router.interface).filter(|link| link.up)?;
-        let first = || link.sources.iter().copied().find(|&source| Family::of(source) == router.family);
-        router.source.or_else(first)
+        let first = link.sources.iter().copied().find(|&source| Family::of(source) == router.family)?;
+        Some(router.source.unwrap_or(first))
     }
 
     pub(crate) fn tracked(&self, track: &Track) -> Tracked {
