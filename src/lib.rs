@@ -14,5 +14,4 @@ mod memory;
 mod names;
 pub mod plan;
 pub mod probes;
-pub mod simulate;
 mod threads;

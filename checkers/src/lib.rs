@@ -4,8 +4,7 @@
 //!   Probe = Target + Spec + timing ──► Runner ──► Observation = Outcome + latency
 //!                                        │
 //!              schedule (pure) ──when──► check, one deadline over all of it
-//!                                        ├─ socket ─ tls ─ http, stream ─ dns
-//!                                        ├─ socket ─ datagram ─ dns
+//!                                        ├─ socket ─ tls ─ http
 //!                                        ├─ trace: how far it came
 //!                                        └─ failure: whose fault an error is
 //! ```
@@ -16,9 +15,7 @@
 mod check;
 mod clock;
 mod command;
-mod datagram;
 mod dialogue;
-mod dns;
 mod failure;
 mod http;
 mod outcome;
@@ -36,8 +33,6 @@ mod trace;
 pub use check::run;
 pub use command::{Command, Ended, User};
 pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, Step};
-pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
-pub use ipnet::IpNet;
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
 pub use regex::Regex;

@@ -51,7 +51,6 @@ pub use mistake::{Mistake, Mistakes};
 pub use model::*;
 use place::{At, Notes, Part, Place};
 use reader::Table;
-pub(crate) use values::parse_duration;
 
 /// Reads a file and what it includes.
 ///

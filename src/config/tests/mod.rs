@@ -1,7 +1,6 @@
 //! What is read, what stands for what is not written, and that no text can break the reader.
 
 mod defaults;
-mod dns;
 mod files;
 mod ipvs;
 mod properties;

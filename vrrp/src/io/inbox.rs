@@ -3,10 +3,17 @@
 use std::io;
 use std::mem;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
+
+use super::Snapshot;
+use super::socket::Listener;
+use crate::Tracked;
+use crate::config::{Config, Family};
 
 /// The state of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +35,8 @@ pub struct Link {
 pub struct Inbox(Arc<Shared>);
 
 struct Shared {
-    waiting: Mutex<Vec<Told>>,
+    /// None: nobody is there any more.
+    waiting: Mutex<Option<Vec<Told>>>,
     wake: OwnedFd,
 }
 
@@ -36,13 +44,20 @@ struct Shared {
 pub(super) enum Told {
     Link(Link),
     Device { router: Arc<str>, index: u32 },
+    Listener { interface: Arc<str>, index: NonZeroU32, family: Family, outcome: io::Result<Listener> },
+    Reload(Config),
+    Track { key: Arc<str>, state: Tracked },
+    Failover { name: Arc<str>, reply: oneshot::Sender<Result<(), String>> },
+    Status(oneshot::Sender<Snapshot>),
+    Stop(oneshot::Sender<Result<(), String>>),
+    Quit,
 }
 
 impl Inbox {
     /// An empty one.
     pub fn new() -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self(Arc::new(Shared { waiting: Mutex::default(), wake })))
+        Ok(Self(Arc::new(Shared { waiting: Mutex::new(Some(Vec::new())), wake })))
     }
 
     /// The state of an interface: each one that a router or a macvlan of a router uses, at first and when it has
@@ -62,21 +77,33 @@ impl Inbox {
     }
 
     pub(super) fn tell(&self, told: Told) {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        match &mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(waiting) => waiting.push(told),
+            // Whoever waits for an answer learns by this that there will be none.
+            None => drop(told),
+        }
         // Fails only where it has been written 2^64 - 2 times since it was read.
         let _full = rustix::io::write(&self.0.wake, &1_u64.to_ne_bytes());
     }
 
-    /// Exchanges what has been told for an empty `batch`. To be called when the descriptor is readable.
+    /// Takes what has been told into an empty `batch`. To be called when the descriptor is readable.
     pub(super) fn take(&self, batch: &mut Vec<Told>) {
         let mut count = [0; 8];
         let _nothing = rustix::io::read(&self.0.wake, &mut count);
-        match self.0.waiting.try_lock() {
-            Ok(mut waiting) => mem::swap(&mut *waiting, batch),
-            Err(TryLockError::Poisoned(poisoned)) => mem::swap(&mut *poisoned.into_inner(), batch),
+        let mut waiting = match self.0.waiting.try_lock() {
+            Ok(waiting) => waiting,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Whoever holds it is about to wake us.
-            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let Some(waiting) = &mut *waiting {
+            mem::swap(waiting, batch);
         }
+    }
+
+    /// Drops everything that is told from now on, and what was not taken.
+    pub(super) fn close(&self) {
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

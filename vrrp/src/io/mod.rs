@@ -1,11 +1,26 @@
 //! What does IO: VRRP's thread with its sockets, and the keeper of what a director holds.
 
-// The thread that uses these follows.
-#[expect(dead_code)]
 mod clock;
-#[expect(dead_code)]
+mod event;
 mod inbox;
+mod lateness;
+#[cfg(test)]
+mod namespace;
 mod orders;
+mod outbox;
+mod output;
+mod ports;
+mod realtime;
+mod socket;
+mod thread;
+mod vrrp;
 
+pub use event::Event;
 pub use inbox::{Inbox, Link};
+pub use lateness::{LATE, Lateness};
 pub use orders::Orders;
+pub use realtime::{Class, Scheduling};
+pub use vrrp::{Snapshot, Vrrp};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Threads on hosts of their own.
+
+mod director;
+mod election;
+mod faults;
+mod keepalived;
+mod load;
