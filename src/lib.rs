@@ -14,4 +14,5 @@ mod memory;
 mod names;
 pub mod plan;
 pub mod probes;
+pub mod simulate;
 mod threads;

@@ -4,7 +4,8 @@
 //!   Probe = Target + Spec + timing ──► Runner ──► Observation = Outcome + latency
 //!                                        │
 //!              schedule (pure) ──when──► check, one deadline over all of it
-//!                                        ├─ socket ─ tls ─ http
+//!                                        ├─ socket ─ tls ─ http, stream ─ dns
+//!                                        ├─ socket ─ datagram ─ dns
 //!                                        ├─ trace: how far it came
 //!                                        └─ failure: whose fault an error is
 //! ```
@@ -15,7 +16,9 @@
 mod check;
 mod clock;
 mod command;
+mod datagram;
 mod dialogue;
+mod dns;
 mod failure;
 mod http;
 mod outcome;
@@ -33,6 +36,8 @@ mod trace;
 pub use check::run;
 pub use command::{Command, Ended, User};
 pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, Step};
+pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
+pub use ipnet::IpNet;
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
 pub use regex::Regex;

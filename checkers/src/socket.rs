@@ -1,4 +1,4 @@
-//! Connections of checks.
+//! Connections of checks, and what stands for them where there are none.
 
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsRawFd;
@@ -14,13 +14,11 @@ use crate::{Outcome, Target, failure};
 /// `connect(2)` is called here and not through tokio, because what it returns at once is our own routing table's
 /// word and what comes later is the network's.
 pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
-    let socket = open(target)?;
-    match socket.connect(&target.address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
-            return Err(failure::connect(&error, target.address));
-        }
-        _ => {}
-    }
+    let socket = open(target, Type::STREAM, Protocol::TCP)?;
+    // Closed by a reset: with tens of thousands of checks a second, TIME_WAIT would use up the local ports.
+    socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure::own(&error, "set SO_LINGER"))?;
+    socket.set_tcp_nodelay(true).map_err(|error| failure::own(&error, "set TCP_NODELAY"))?;
+    dial(&socket, target)?;
     let stream = TcpStream::from_std(StdStream::from(socket))
         .map_err(|error| failure::own(&error, "watch a socket"))?;
     stream.writable().await.map_err(|error| failure::own(&error, "watch a socket"))?;
@@ -30,13 +28,26 @@ pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
     }
 }
 
-fn open(target: &Target) -> Result<Socket, Outcome> {
-    let socket =
-        Socket::new(Domain::for_address(target.address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
-            .map_err(|error| failure::own(&error, "open a socket"))?;
-    // Closed by a reset: with tens of thousands of checks a second, TIME_WAIT would use up the local ports.
-    socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure::own(&error, "set SO_LINGER"))?;
-    socket.set_tcp_nodelay(true).map_err(|error| failure::own(&error, "set TCP_NODELAY"))?;
+/// A UDP socket that sends to the target and receives only from there.
+pub(crate) fn datagram(target: &Target) -> Result<Socket, Outcome> {
+    let socket = open(target, Type::DGRAM, Protocol::UDP)?;
+    dial(&socket, target)?;
+    Ok(socket)
+}
+
+fn dial(socket: &Socket, target: &Target) -> Result<(), Outcome> {
+    match socket.connect(&target.address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
+            Err(failure::connect(&error, target.address))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A socket with the target's mark and bound to its local address.
+fn open(target: &Target, kind: Type, protocol: Protocol) -> Result<Socket, Outcome> {
+    let socket = Socket::new(Domain::for_address(target.address), kind.nonblocking(), Some(protocol))
+        .map_err(|error| failure::own(&error, "open a socket"))?;
     if let Some(mark) = target.fwmark {
         socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))?;
     }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use crate::DialogueSpec;
+use crate::{DialogueSpec, DnsSpec};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub enum Spec {
     Http(Box<HttpSpec>),
     /// A conversation over TCP goes as it should.
     Dialogue(Box<DialogueSpec>),
+    /// A DNS query is answered as it should be.
+    Dns(Box<DnsSpec>),
 }
 
 /// An HTTP request and what its answer must look like.

@@ -44,6 +44,15 @@ impl Stream {
         Ok(Self::over(Traced::new(tcp, Step::Answer, trace), trace))
     }
 
+    /// Connects, inside TLS if there is any.
+    pub(crate) async fn open(target: &Target, tls: Option<&Tls>, trace: &Trace) -> Result<Self, Outcome> {
+        let stream = Self::connect(target, trace).await?;
+        match tls {
+            Some(tls) => stream.start_tls(tls).await,
+            None => Ok(stream),
+        }
+    }
+
     fn over(io: impl Io + 'static, trace: &Trace) -> Self {
         Self { io: Box::new(io), trace: trace.clone(), received: BytesMut::new() }
     }
@@ -57,6 +66,12 @@ impl Stream {
         }
         let inside = tls::handshake(self.io, tls.name.clone(), Arc::clone(&tls.config), &self.trace).await?;
         Ok(Self::over(Traced::new(inside, Step::Answer, &self.trace), &self.trace))
+    }
+
+    /// Sends all of it, and expects `what` in return.
+    pub(crate) async fn ask(&mut self, bytes: &[u8], what: &str) -> Result<(), Outcome> {
+        self.trace.expect(what);
+        self.send(bytes).await
     }
 
     /// Sends all of it.
@@ -91,5 +106,13 @@ impl Stream {
     /// Takes `size` of the bytes that were received.
     pub(crate) fn take(&mut self, size: usize) -> BytesMut {
         self.received.split_to(size.min(self.received.len()))
+    }
+
+    /// Waits for the next `size` bytes and takes them.
+    pub(crate) async fn exactly(&mut self, size: usize) -> Result<BytesMut, Outcome> {
+        while self.received.len() < size {
+            self.receive(size).await?;
+        }
+        Ok(self.take(size))
     }
 }

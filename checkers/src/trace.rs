@@ -43,6 +43,8 @@ struct State {
     first: Vec<u8>,
     /// How the connection ended, without where.
     end: Option<Outcome>,
+    /// Why what came last is not the answer.
+    rejected: Option<String>,
 }
 
 impl Trace {
@@ -53,6 +55,7 @@ impl Trace {
             received: 0,
             first: Vec::new(),
             end: None,
+            rejected: None,
         })))
     }
 
@@ -62,6 +65,7 @@ impl Trace {
         state.step = step;
         state.received = 0;
         state.first.clear();
+        state.rejected = None;
     }
 
     /// Begins to wait for `what`, such as `greeting` or `answer to EHLO`.
@@ -102,12 +106,23 @@ impl Trace {
         Some(state.located(state.end.clone()?))
     }
 
+    /// Notes why something that came is not the answer, which may still come.
+    pub(crate) fn reject(&self, why: String) {
+        self.state().rejected = Some(why);
+    }
+
+    /// What it means that nothing better came than what was rejected.
+    pub(crate) fn rejected(&self) -> Option<Outcome> {
+        self.state().rejected.clone().map(Outcome::WrongAnswer)
+    }
+
     /// What it means that the deadline, `timeout` after the start, has passed.
     pub(crate) fn timed_out(&self, timeout: Duration) -> Outcome {
         let state = self.state();
-        match state.step {
-            Step::Connect => Outcome::ConnectTimeout,
-            _ => Outcome::AnswerTimeout(format!("{} within {timeout:?}", state.unfinished())),
+        match (&state.rejected, state.step) {
+            (Some(why), _) => Outcome::WrongAnswer(format!("{why}; nothing else came within {timeout:?}")),
+            (None, Step::Connect) => Outcome::ConnectTimeout,
+            (None, _) => Outcome::AnswerTimeout(format!("{} within {timeout:?}", state.unfinished())),
         }
     }
 

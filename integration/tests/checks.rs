@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "checks/datagrams.rs"]
+mod datagrams;
+#[path = "checks/dns.rs"]
+mod dns;
 #[path = "checks/http.rs"]
 mod http;
 #[path = "checks/mail.rs"]

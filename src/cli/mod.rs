@@ -1,6 +1,7 @@
 //! The command line.
 
 mod render;
+mod simulate;
 mod units;
 
 use std::io::{IsTerminal, Write};
@@ -81,6 +82,8 @@ enum Command {
         #[command(flatten)]
         socket: Socket,
     },
+    /// Show what would happen to a pool when load rises or servers fail, without touching anything
+    Simulate(simulate::Simulate),
     /// Run a director in front of three small real servers of its own, on loopback, without root
     Demo,
     /// One of the demo's real servers
@@ -111,6 +114,11 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { file } => return run(&file),
         Command::Check { file } => return check(&file),
+        Command::Simulate(arguments) => match simulate::run(&arguments) {
+            Err(simulate::Refusal::Configuration(mistakes)) => return mistaken(&mistakes),
+            Err(simulate::Refusal::Other(error)) => Err(error),
+            Ok(()) => Ok(()),
+        },
         Command::Demo => demo::run(),
         Command::DemoServer { listen } => demo::serve(listen),
         Command::Status { names, json, socket } => ask(status(&socket.client(), &names, json)),

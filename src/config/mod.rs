@@ -51,6 +51,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use model::*;
 use place::{At, Notes, Part, Place};
 use reader::Table;
+pub(crate) use values::parse_duration;
 
 /// Reads a file and what it includes.
 ///

@@ -1,7 +1,9 @@
 //! Single values: from TOML's types to ours, or a reason that completes "`key` …".
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use tidegate_checkers::StatusRange;
@@ -36,6 +38,17 @@ pub(super) fn text_that<'w>(
     move |value| {
         let text = string(value)?;
         if accept(text) { Ok(text.to_owned()) } else { Err(format!("must be {what}, not {}", quoted(text))) }
+    }
+}
+
+/// What text stands for; `what` says what it should be.
+pub(super) fn parsed<T: FromStr>(what: &str) -> impl Fn(&DeValue<'_>) -> Result<T, String>
+where
+    T::Err: Display,
+{
+    move |value| {
+        let text = string(value)?;
+        text.parse().map_err(|why| format!("must be {what}, not {}: {why}", quoted(text)))
     }
 }
 
@@ -91,7 +104,7 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>)
 }
 
 /// A decimal number with at most nine digits on either side of the point, and a unit.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let unit = match unit {

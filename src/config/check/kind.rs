@@ -2,7 +2,7 @@
 
 use tidegate_checkers::Preset;
 
-use super::{dialogue, http, login, preset, security, tls};
+use super::{dialogue, dns, http, login, preset, security, tls};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -12,15 +12,17 @@ pub(super) enum Kind {
     Tcp,
     Http,
     Https,
+    Dns,
     Dialogue,
     Preset(Preset),
     None,
 }
 
-const KINDS: [(&str, Kind); 14] = [
+const KINDS: &[(&str, Kind)] = &[
     ("tcp", Kind::Tcp),
     ("http", Kind::Http),
     ("https", Kind::Https),
+    ("dns", Kind::Dns),
     ("dialogue", Kind::Dialogue),
     ("smtp", Kind::Preset(Preset::Smtp)),
     ("submission", Kind::Preset(Preset::Submission)),
@@ -56,18 +58,19 @@ impl Kind {
                 &[&security::KEYS, &login::KEYS, &preset::HELO]
             }
             Self::Preset(_) => &[&security::KEYS, &login::KEYS],
+            Self::Dns => &[&dns::KEYS, &tls::KEYS],
         };
         keys.iter().copied().flatten().copied()
     }
 }
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<At<Kind>> {
-    table.take("type", one_of(&KINDS))
+    table.take("type", one_of(KINDS))
 }
 
 /// `"tcp", "http"`: every type.
 pub(super) fn all() -> String {
-    listed(&KINDS)
+    listed(KINDS)
 }
 
 /// Refuses the keys of other types that were not read. `why` is told a key and the types that have it; without a

@@ -3,6 +3,7 @@
 //! A file for each type of check: its keys, how they become a [`Spec`], and how that is shown in return.
 
 mod dialogue;
+mod dns;
 mod http;
 mod kind;
 mod login;
@@ -172,6 +173,7 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
         Some(Kind::Http) => Some(http::read(table, false, context)),
         Some(Kind::Dialogue) => Some(dialogue::read(table, context)),
         Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
+        Some(Kind::Dns) => dns::read(table, context),
         // With a type that is a mistake it is likely to be one of HTTP's.
         Some(Kind::Https) | None => Some(http::read(table, true, context)),
     }
@@ -183,6 +185,7 @@ pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
         Spec::Tcp => (Kind::Tcp, Vec::new()),
         Spec::Dialogue(spec) => (spec.preset.map_or(Kind::Dialogue, Kind::Preset), dialogue::question(spec)),
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
+        Spec::Dns(spec) => (Kind::Dns, dns::question(spec)),
     };
     answers.push(("type", kind.name().to_owned()));
     answers

@@ -26,6 +26,13 @@ pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> TlsSpec {
     TlsKeys::read(table, context).or(&context.defaults.tls).into_spec()
 }
 
+/// Refuses what means nothing without TLS; `on` is what would turn it on.
+pub(super) fn refuse(table: &mut Table<'_>, on: &str) {
+    for key in KEYS {
+        table.refuse(key, format!("`{key}` means nothing without `{on}`"));
+    }
+}
+
 impl TlsKeys {
     pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> Self {
         let keys = Self {

@@ -1,6 +1,7 @@
 //! What is read, what stands for what is not written, and that no text can break the reader.
 
 mod defaults;
+mod dns;
 mod files;
 mod ipvs;
 mod properties;
