@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
-use crate::{Observation, Outcome, Probe, Spec, TlsSpec, clock, dialogue, dns, http, socket};
+use crate::{Observation, Outcome, Probe, Spec, TlsSpec, clock, dialogue, dns, http, radius, socket};
 
 /// Asks the probe's question once. Reads the certificate files that it names; a [`Runner`](crate::Runner) reads them
 /// once for all of its probes.
@@ -29,7 +29,7 @@ impl Check {
             Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, tls::alpn(spec.version))),
             Spec::Dialogue(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
             Spec::Dns(spec) => spec.tls().map(|tls| contexts.get(tls, &[])),
-            Spec::Tcp => None,
+            Spec::Tcp | Spec::Radius(_) => None,
         };
         Self { probe, tls }
     }
@@ -79,6 +79,7 @@ impl Check {
                 let tls = self.around(spec.tls(), tls)?;
                 dns::ask(target, spec, tls.as_ref(), trace).await
             }
+            Spec::Radius(spec) => radius::ask(target, spec, trace).await,
         }
     }
 

@@ -5,7 +5,7 @@
 //!                                        │
 //!              schedule (pure) ──when──► check, one deadline over all of it
 //!                                        ├─ socket ─ tls ─ http, stream ─ dns
-//!                                        ├─ socket ─ datagram ─ dns
+//!                                        ├─ socket ─ datagram ─ dns, radius
 //!                                        ├─ trace: how far it came
 //!                                        └─ failure: whose fault an error is
 //! ```
@@ -23,6 +23,7 @@ mod failure;
 mod http;
 mod outcome;
 mod probe;
+mod radius;
 mod runner;
 mod schedule;
 mod secret;
@@ -40,6 +41,7 @@ pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, Dns
 pub use ipnet::IpNet;
 pub use outcome::Outcome;
 pub use probe::{Observation, Probe, Target};
+pub use radius::{RadiusAttribute, RadiusCode, RadiusMethod, RadiusRequest, RadiusSpec};
 pub use regex::Regex;
 pub use runner::{Runner, Settings};
 pub use schedule::Stats;

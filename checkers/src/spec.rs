@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use crate::{DialogueSpec, DnsSpec};
+use crate::{DialogueSpec, DnsSpec, RadiusSpec};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub enum Spec {
     Dialogue(Box<DialogueSpec>),
     /// A DNS query is answered as it should be.
     Dns(Box<DnsSpec>),
+    /// A RADIUS request is answered as it should be.
+    Radius(Box<RadiusSpec>),
 }
 
 /// An HTTP request and what its answer must look like.

@@ -2,7 +2,7 @@
 
 use tidegate_checkers::Preset;
 
-use super::{dialogue, dns, http, login, preset, security, tls};
+use super::{dialogue, dns, http, login, preset, radius, security, tls};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -13,6 +13,7 @@ pub(super) enum Kind {
     Http,
     Https,
     Dns,
+    Radius,
     Dialogue,
     Preset(Preset),
     None,
@@ -23,6 +24,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("http", Kind::Http),
     ("https", Kind::Https),
     ("dns", Kind::Dns),
+    ("radius", Kind::Radius),
     ("dialogue", Kind::Dialogue),
     ("smtp", Kind::Preset(Preset::Smtp)),
     ("submission", Kind::Preset(Preset::Submission)),
@@ -59,6 +61,7 @@ impl Kind {
             }
             Self::Preset(_) => &[&security::KEYS, &login::KEYS],
             Self::Dns => &[&dns::KEYS, &tls::KEYS],
+            Self::Radius => &[&radius::KEYS, &login::KEYS],
         };
         keys.iter().copied().flatten().copied()
     }

@@ -8,6 +8,7 @@ mod http;
 mod kind;
 mod login;
 mod preset;
+mod radius;
 mod security;
 mod tls;
 
@@ -174,6 +175,7 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
         Some(Kind::Dialogue) => Some(dialogue::read(table, context)),
         Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
         Some(Kind::Dns) => dns::read(table, context),
+        Some(Kind::Radius) => radius::read(table, context),
         // With a type that is a mistake it is likely to be one of HTTP's.
         Some(Kind::Https) | None => Some(http::read(table, true, context)),
     }
@@ -186,6 +188,7 @@ pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
         Spec::Dialogue(spec) => (spec.preset.map_or(Kind::Dialogue, Kind::Preset), dialogue::question(spec)),
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
         Spec::Dns(spec) => (Kind::Dns, dns::question(spec)),
+        Spec::Radius(spec) => (Kind::Radius, radius::question(spec)),
     };
     answers.push(("type", kind.name().to_owned()));
     answers

@@ -5,6 +5,7 @@ mod dns;
 mod files;
 mod ipvs;
 mod properties;
+mod radius;
 mod rules;
 mod text_protocols;
 

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use super::{read, with};
 use crate::config::{load, split};
 
-const SAMPLES: [&str; 6] = [
+const SAMPLES: [&str; 7] = [
     include_str!("../../../examples/web.toml"),
     include_str!("../../../examples/https.toml"),
     include_str!("../../../examples/udp-dns.toml"),
+    include_str!("../../../examples/radius.toml"),
     include_str!("../../../examples/ipvs.toml"),
     include_str!("../../../integration/malformed/many-at-once.toml"),
     include_str!("../../../integration/malformed/many-of-ipvs.toml"),
