@@ -33,3 +33,23 @@ fn anchor() -> (Instant, Duration) {
 fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_on_both_clocks() {
+        let before = since_boot();
+        let time = Duration::try_from(on_boot_clock(now())).unwrap();
+        let after = since_boot();
+        assert!(before <= time && time <= after, "{before:?} {time:?} {after:?}");
+    }
+
+    #[test]
+    fn what_was_before_the_start_is_the_start() {
+        let (instant, boot) = anchor();
+        let before = instant.checked_sub(Duration::from_millis(1)).unwrap();
+        assert_eq!(Duration::try_from(on_boot_clock(before)).unwrap(), boot);
+    }
+}

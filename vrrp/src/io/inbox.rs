@@ -60,8 +60,8 @@ impl Inbox {
         Ok(Self(Arc::new(Shared { waiting: Mutex::new(Some(Vec::new())), wake })))
     }
 
-    /// The state of an interface: each one that a router or a macvlan of a router uses, at first and when it has
-    /// changed. Until it is told, there is no such interface.
+    /// The state of a router's interface, at first and when it has changed. Until it is told, there is no such
+    /// interface.
     pub fn link(&self, link: Link) {
         self.tell(Told::Link(link));
     }
@@ -112,3 +112,6 @@ impl AsFd for Inbox {
         self.0.wake.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,3 +58,6 @@ impl Lateometer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod clock;
 mod event;
 mod inbox;
 mod lateness;
+mod memory;
 #[cfg(test)]
 mod namespace;
 mod orders;

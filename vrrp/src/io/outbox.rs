@@ -123,3 +123,6 @@ impl Clerk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use rustix::io::Errno;
-use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::setpriority_process;
+
+use super::memory;
 
 /// Above everything of ordinary priority and below the kernel's interrupt threads.
 const PRIORITY: i32 = 50;
@@ -59,10 +60,7 @@ pub(super) fn claim() -> Scheduling {
             Err(_) => Class::Ordinary(errno),
         },
     };
-    // What is there now: the program's code, and this thread's stack and heap. What others map later is not this
-    // thread's, and to lock that as well could make their allocations fail.
-    let unlocked = mlockall(MlockAllFlags::CURRENT).err();
-    Scheduling { class, unlocked }
+    Scheduling { class, unlocked: memory::lock().err() }
 }
 
 fn set_fifo(priority: i32) -> Result<(), Errno> {

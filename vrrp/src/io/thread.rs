@@ -218,6 +218,7 @@ impl Thread {
         Snapshot {
             now,
             routers: self.machine.status().collect(),
+            unknown_router_ids: self.machine.unknown_router_ids(),
             lateness: self.output.lateness.read(now),
             scheduling: self.scheduling,
             lost: self.output.outbox.lost(),

@@ -1,3 +1,4 @@
+use std::io::Read;
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
@@ -58,6 +59,19 @@ fn packets_arrive_with_source_destination_and_ttl() {
             assert_eq!(arrived, (source, destination, 255, b"message".to_vec()));
         }
     }
+}
+
+#[test]
+fn packets_are_internetwork_control() {
+    let [one, two] = Host::pair().map(End::on);
+    let plain = two.host.run(|| open(Family::Ipv4)).unwrap();
+    plain.set_nonblocking(false).unwrap();
+    plain.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let index = one.host.index("eth0").get();
+    one.sender.send(index, address(Family::Ipv4, 1), address(Family::Ipv4, 2), b"message").unwrap();
+    let mut datagram = [0; 27];
+    assert_eq!((&plain).read(&mut datagram).unwrap(), datagram.len());
+    assert_eq!(datagram[1], 0xc0);
 }
 
 #[test]
