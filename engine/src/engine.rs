@@ -79,35 +79,58 @@ impl Engine {
     /// does a pool: where it would lose the quorum, or all traffic, merely because servers have not been
     /// checked yet, these are assumed up until their first outcome, which is believed at once. What appears
     /// for the first time makes no event, unless it is assumed up.
-    pub fn reload(&mut self, now: Instant, mut config: Config) -> Effects {
+    pub fn reload(&mut self, now: Instant, config: Config) -> Effects {
+        self.reload_part(now, config, &BTreeSet::new())
+    }
+
+    /// As [`Engine::reload`] does, with only those virtual servers in `config` that may be configured otherwise than
+    /// before. Of the others, those named in `kept` stay and the rest goes.
+    pub fn reload_part(&mut self, now: Instant, mut config: Config, kept: &BTreeSet<Arc<str>>) -> Effects {
         config.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
         for virtual_server in &mut config.virtual_servers {
             virtual_server.real_servers.sort_by_key(|server| server.address);
         }
         let (was, now) = self.advance(now);
-        self.subscribers = subscribers(&config);
+        let ticked = self.ticked(was, now);
+        let mut subscribers = subscribers(&config);
+        let names: Vec<_> = config.virtual_servers.iter().map(|server| server.name.clone()).collect();
 
-        let known = std::mem::take(&mut self.virtual_servers);
+        let before = std::mem::take(&mut self.virtual_servers);
+        let names_before: Vec<_> = before.iter().map(|server| server.name.clone()).collect();
         let mut before: BTreeMap<_, _> =
-            known.iter().map(|server| (server.name.clone(), server.desired(was))).collect();
-        let mut known: BTreeMap<_, _> =
-            known.into_iter().map(|server| (server.name.clone(), server)).collect();
+            before.into_iter().map(|server| (server.name.clone(), server)).collect();
         let mut effects = Effects::default();
         for config in config.virtual_servers {
-            let virtual_server = match known.remove(&config.name) {
+            let known = before.remove(&config.name);
+            let desired = known.as_ref().map(|server| server.desired(was));
+            let virtual_server = match known {
                 None => VirtualServer::new(now, config),
                 Some(mut virtual_server) => {
                     virtual_server.reload(now, config, &mut effects.events);
                     virtual_server
                 }
             };
-            if before.remove(&virtual_server.name) != Some(virtual_server.desired(now)) {
+            if desired != Some(virtual_server.desired(now)) {
                 effects.changed.push(virtual_server.name.clone());
             }
             self.virtual_servers.push(virtual_server);
         }
-        effects.changed.extend(before.into_keys());
+        let (stay, go): (Vec<_>, Vec<_>) = before.into_values().partition(|it| kept.contains(&it.name));
+        effects.changed.extend(go.into_iter().map(|it| it.name));
+        effects.changed.extend(stay.iter().map(|it| &it.name).filter(|name| ticked.contains(*name)).cloned());
         effects.changed.sort();
+        self.virtual_servers.extend(stay);
+        self.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
+
+        let loaded: BTreeSet<_> = names.iter().collect();
+        let stays = |name: &Arc<str>| kept.contains(name) && !loaded.contains(name);
+        let moved: Vec<_> = names_before.iter().map(|it| self.position(it).filter(|_| stays(it))).collect();
+        self.subscribers.retain_mut(|subscriber| subscriber.place.relocate(&moved));
+        let moved: Vec<_> = names.iter().map(|name| self.position(name)).collect();
+        subscribers.retain_mut(|subscriber| subscriber.place.relocate(&moved));
+        self.subscribers.append(&mut subscribers);
+        self.subscribers.sort_unstable();
+        self.subscribers.shrink_to_fit();
         self.timers = self.next_steps(now);
         effects
     }
@@ -214,6 +237,13 @@ impl Engine {
         effects
     }
 
+    /// The virtual servers of which time has changed a weight.
+    fn ticked(&self, was: Instant, now: Instant) -> BTreeSet<Arc<str>> {
+        let due = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place);
+        let changed = due.filter(|place| self.view(*place, was) != self.view(*place, now));
+        changed.map(|place| self.virtual_servers[place.indices().0].name.clone()).collect()
+    }
+
     /// The time of the input before this one, and of this one.
     fn advance(&mut self, now: Instant) -> (Instant, Instant) {
         let was = self.now.unwrap_or(now);
@@ -267,9 +297,16 @@ impl Place {
     fn indices(self) -> (usize, usize) {
         (self.virtual_server as usize, self.real_server as usize)
     }
+
+    /// Follows the virtual server to where it has `moved`; false when it is gone.
+    fn relocate(&mut self, moved: &[Option<usize>]) -> bool {
+        let to = moved[self.virtual_server as usize];
+        self.virtual_server = to.unwrap_or_default() as u32;
+        to.is_some()
+    }
 }
 
-/// Who asks for which probe in a sorted configuration.
+/// Who asks for which probe, by places in this configuration.
 fn subscribers(config: &Config) -> Vec<Subscriber> {
     let mut subscribers = Vec::new();
     for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
@@ -279,7 +316,5 @@ fn subscribers(config: &Config) -> Vec<Subscriber> {
             subscribers.extend(probes.map(|(probe, check)| Subscriber { probe: *probe, place, check }));
         }
     }
-    subscribers.sort_unstable();
-    subscribers.shrink_to_fit();
     subscribers
 }

@@ -124,6 +124,8 @@ struct Run {
     engine: Engine,
     config: Config,
     now: Instant,
+    /// Reloads only what is configured otherwise.
+    in_part: bool,
 }
 
 impl Run {
@@ -131,7 +133,7 @@ impl Run {
         let mut engine = Engine::new();
         let effects = engine.reload(now, config.clone());
         assert_eq!(effects.events, []);
-        Run { engine, config: config.clone(), now }
+        Run { engine, config: config.clone(), now, in_part: false }
     }
 
     /// Takes one step and hands each of the effects to `seen`.
@@ -140,6 +142,7 @@ impl Run {
             Step::TickAtDeadline => self.engine.deadline().unwrap_or(self.now),
             _ => self.now + *after,
         };
+        let before = self.config.clone();
         match step {
             Step::Observe { probe, kind, times } => {
                 for _ in 0..*times {
@@ -163,9 +166,17 @@ impl Run {
                 done.unwrap_or_else(|_| self.engine.handle(self.now, Input::Tick))
             }
             Step::Tick | Step::TickAtDeadline => self.engine.handle(self.now, Input::Tick),
+            _ if self.in_part => self.reload_part(&before),
             _ => self.engine.reload(self.now, self.config.clone()),
         };
         seen(self, effects);
+    }
+
+    fn reload_part(&mut self, before: &Config) -> Effects {
+        let servers = self.config.virtual_servers.iter().cloned();
+        let (same, others): (Vec<_>, _) = servers.partition(|it| before.virtual_servers.contains(it));
+        let kept = same.into_iter().map(|server| server.name).collect();
+        self.engine.reload_part(self.now, Config { virtual_servers: others }, &kept)
     }
 
     /// Everything that the dataplane should hold.
@@ -412,5 +423,22 @@ proptest! {
         };
         let start = epoch();
         prop_assert_eq!(play(start), play(start + Duration::from_nanos(shift)));
+    }
+
+    #[test]
+    fn what_is_kept_is_as_if_it_were_reloaded((config, steps) in history()) {
+        let start = epoch();
+        let play = |in_part| {
+            let mut run = Run { in_part, ..Run::new(start, &config) };
+            let mut outputs = Vec::new();
+            for timed in &steps {
+                run.step(timed, |run, effects| {
+                    assert!(run.engine.timers_agree());
+                    outputs.push((effects, run.desired(), run.knowledge(), run.engine.deadline()));
+                });
+            }
+            outputs
+        };
+        prop_assert_eq!(play(true), play(false));
     }
 }
