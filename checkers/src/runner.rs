@@ -9,7 +9,8 @@
 //! Observations that the receiver has no room for wait in the event loop, the latest of each probe; so a slow
 //! receiver costs older observations and never holds up a check.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,10 +33,13 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// All that are to run. Ids are unique.
+type Probes = Arc<Vec<Arc<Probe>>>;
+
 /// Runs probes until it is dropped.
 #[derive(Debug)]
 pub struct Runner {
-    probes: watch::Sender<Vec<Arc<Probe>>>,
+    probes: watch::Sender<Probes>,
     stats: Arc<Mutex<Stats>>,
 }
 
@@ -47,11 +51,12 @@ impl Runner {
     ///
     /// Outside a tokio runtime with IO and time.
     pub fn start(settings: Settings, observations: mpsc::Sender<Vec<Observation>>) -> Self {
-        let (probes, updates) = watch::channel(Vec::new());
+        let (probes, updates) = watch::channel(Probes::default());
         let stats = Arc::default();
         let event_loop = EventLoop {
             schedule: Schedule::new(settings.max_concurrent, settings.seed),
             checks: HashMap::new(),
+            contexts: Contexts::default(),
             running: JoinSet::new(),
             handles: HashMap::new(),
             probe_of: HashMap::new(),
@@ -64,8 +69,8 @@ impl Runner {
 
     /// Runs these probes and no others. One whose id is known keeps its schedule; one that is gone is stopped, its
     /// running check cancelled and its observation dropped unless it was sent before. Certificate files are read anew.
-    pub fn update(&self, probes: Vec<Arc<Probe>>) {
-        self.probes.send_replace(probes);
+    pub fn update(&self, probes: impl Into<Arc<Vec<Arc<Probe>>>>) {
+        self.probes.send_replace(probes.into());
     }
 
     /// How it goes.
@@ -77,6 +82,7 @@ impl Runner {
 struct EventLoop {
     schedule: Schedule,
     checks: HashMap<u64, Check>,
+    contexts: Contexts,
     running: JoinSet<Observation>,
     /// The running checks, by probe; and the way back, since a cancelled check may still be heard of.
     handles: HashMap<u64, AbortHandle>,
@@ -89,7 +95,7 @@ struct EventLoop {
 impl EventLoop {
     async fn run(
         mut self,
-        mut updates: watch::Receiver<Vec<Arc<Probe>>>,
+        mut updates: watch::Receiver<Probes>,
         observations: mpsc::Sender<Vec<Observation>>,
     ) {
         loop {
@@ -117,10 +123,22 @@ impl EventLoop {
     }
 
     fn update(&mut self, probes: &[Arc<Probe>]) {
-        let mut contexts = Contexts::default();
-        self.checks =
-            probes.iter().map(|probe| (probe.id, Check::new(Arc::clone(probe), &mut contexts))).collect();
-        self.handle(Input::Update(probes.iter().map(|probe| (probe.id, probe.interval)).collect()));
+        let known = self.checks.len();
+        let mut new = Vec::new();
+        for probe in probes {
+            if let Entry::Vacant(place) = self.checks.entry(probe.id) {
+                place.insert(Check::new(Arc::clone(probe), &mut self.contexts));
+                new.push((probe.id, probe.interval));
+            }
+        }
+        let mut gone = Vec::new();
+        if known + new.len() > probes.len() {
+            let wanted: HashSet<u64> = probes.iter().map(|probe| probe.id).collect();
+            gone.extend(self.checks.extract_if(|id, _| !wanted.contains(id)).map(|(id, _)| id));
+            gone.sort_unstable();
+        }
+        self.contexts.renew();
+        self.handle(Input::Update { new, gone });
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Observation), JoinError>) {

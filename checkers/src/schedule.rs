@@ -1,23 +1,24 @@
 //! When each probe runs. Pure: time and events are values, what to start and stop is the answer.
 //!
 //! Every probe has a grid of times, one interval apart, whose phase spreads the probes of one configuration evenly
-//! over the interval; each run is off its grid point by a small jitter that does not add up. Only the first run is
-//! off the grid: it comes at once, at a rate of at most one a millisecond.
+//! over the interval; each run is off its grid point by a small jitter that does not add up. A probe that has never run
+//! need not wait for its grid point: it runs ahead of it as soon as there is nothing else to do, so that a small
+//! configuration is known at once, and a large one as soon as the machine can.
 //!
 //! Invariants: a probe never runs twice at a time; no more than `max_concurrent` run; after [`Schedule::handle`] the
 //! [`Schedule::deadline`] lies in the future.
 
+mod pace;
 mod random;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use self::pace::Pace;
 use self::random::mix;
 
-/// From one first run to the next, at least.
-const FIRST_RUN_EVERY: Duration = Duration::from_millis(1);
 /// A run is off its grid point by less than this part of the interval.
 const JITTER: u32 = 20;
 /// A grid point within this part of the interval after a run that came late is passed over.
@@ -32,8 +33,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What happens to the schedule.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// These probes, by id with their intervals, and no others, are to run. What is known stays as it is.
-    Update(Vec<(u64, Duration)>),
+    /// Probes come, by id with their intervals, and go. All others stay as they are.
+    Update { new: Vec<(u64, Duration)>, gone: Vec<u64> },
     /// The run of this probe is over.
     Finished(u64),
     /// Time has passed.
@@ -59,7 +60,9 @@ pub struct Stats {
     pub running: usize,
     /// Checks that were started so far.
     pub started: u64,
-    /// Of these, those that started more than 100 ms late, since too many others ran or we were too slow.
+    /// Of these, those that started more than 100 ms after their time, since too many others ran or we were too slow.
+    /// The time of a first run is at most one interval after its probe has come, and that of the next an interval after
+    /// that.
     pub late: u64,
     /// The most by which a start was late.
     pub worst_lateness: Duration,
@@ -72,6 +75,9 @@ pub(crate) struct Schedule {
     probes: BTreeMap<u64, Entry>,
     /// The probes that wait, by when.
     waiting: BTreeSet<(Instant, u64)>,
+    /// The probes that have not run yet, by when; and some that have, or are gone.
+    fresh: VecDeque<u64>,
+    pace: Pace,
     stats: Stats,
 }
 
@@ -99,6 +105,8 @@ impl Schedule {
             seed,
             probes: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            fresh: VecDeque::new(),
+            pace: Pace::default(),
             stats: Stats::default(),
         }
     }
@@ -106,7 +114,11 @@ impl Schedule {
     pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Actions {
         let mut actions = Actions::default();
         match input {
-            Input::Update(probes) => actions.stop = self.update(now, probes),
+            Input::Update { new, gone } => {
+                gone.iter().for_each(|id| self.remove(*id));
+                self.add(now, new);
+                actions.stop = gone;
+            }
             Input::Finished(id) => self.finished(now, id),
             Input::Tick => {}
         }
@@ -114,17 +126,17 @@ impl Schedule {
             && let Some(&(due, id)) = self.waiting.first()
             && due <= now
         {
-            self.waiting.pop_first();
             self.start(now, due, id);
             actions.start.push(id);
         }
+        self.run_ahead(now, &mut actions.start);
         actions
     }
 
     /// When to call next, unless something happens before: none while nothing waits or no slot is free.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let &(due, _) = self.waiting.first()?;
-        self.has_slot().then_some(due)
+        let due = self.waiting.first().filter(|_| self.has_slot()).map(|(due, _)| *due);
+        due.into_iter().chain(self.pace.deadline()).min()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -135,26 +147,44 @@ impl Schedule {
         self.stats.running < self.max_concurrent
     }
 
-    fn update(&mut self, now: Instant, probes: Vec<(u64, Duration)>) -> Vec<u64> {
-        let wanted: BTreeMap<u64, Duration> = probes.into_iter().collect();
-        let gone: Vec<u64> = self.probes.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
-        for &id in &gone {
-            self.remove(id);
+    /// Starts first runs ahead of their time. They leave half of the slots to the runs whose time has come.
+    fn run_ahead(&mut self, now: Instant, start: &mut Vec<u64>) {
+        let allowed = if self.next_ahead().is_some() { self.pace.take(now) } else { 0 };
+        for _ in 0..allowed {
+            let Some((due, id)) = self.next_ahead() else { break };
+            self.start(now, due, id);
+            start.push(id);
         }
-        let seed = self.seed;
-        let mut new: Vec<_> = wanted.into_iter().filter(|(id, _)| !self.probes.contains_key(id)).collect();
+        self.pace.awaited = self.next_ahead().is_some();
+    }
+
+    fn next_ahead(&mut self) -> Option<(Instant, u64)> {
+        while let Some(id) = self.fresh.front() {
+            match self.probes.get(id) {
+                Some(Entry { runs: 0, state: State::Waiting { due }, .. }) => {
+                    let room = self.stats.running < self.max_concurrent.div_ceil(2);
+                    return room.then_some((*due, *id));
+                }
+                _ => self.fresh.pop_front(),
+            };
+        }
+        self.fresh = VecDeque::new();
+        None
+    }
+
+    fn add(&mut self, now: Instant, mut new: Vec<(u64, Duration)>) {
+        new.retain(|(id, _)| !self.probes.contains_key(id));
         // Neighbours in the configuration often are neighbours on one machine: they are kept apart.
+        let seed = self.seed;
         new.sort_by_key(|&(id, _)| mix(seed ^ id));
         let count = new.len() as u32;
         for (place, (id, interval)) in (0u32..).zip(new) {
             let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
-            let phase = interval / count * place;
-            let due = now + phase.min(FIRST_RUN_EVERY * place);
-            self.probes
-                .insert(id, Entry { interval, grid: now + phase, runs: 0, state: State::Waiting { due } });
+            let due = now + interval / count * place;
+            self.probes.insert(id, Entry { interval, grid: due, runs: 0, state: State::Waiting { due } });
             self.waiting.insert((due, id));
+            self.fresh.push_back(id);
         }
-        gone
     }
 
     fn remove(&mut self, id: u64) {
@@ -172,7 +202,8 @@ impl Schedule {
         let Some(entry) = self.probes.get_mut(&id) else {
             return;
         };
-        let lateness = now - due;
+        self.waiting.remove(&(due, id));
+        let lateness = now.saturating_duration_since(due);
         self.stats.running += 1;
         self.stats.started += 1;
         self.stats.late += u64::from(lateness > LATE);

@@ -9,7 +9,7 @@ mod material;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::uri::Authority;
 use rustls::ClientConfig;
@@ -26,7 +26,7 @@ use self::material::Roots;
 use crate::trace::{Step, Trace, Traced};
 use crate::{HttpVersion, Outcome, TlsSpec};
 
-/// The contexts that the checks of one configuration share: each distinct one is built once.
+/// The contexts that all checks share: each distinct one is built once.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
     contexts: HashMap<(TlsSpec, Alpn), Arc<Context>>,
@@ -40,11 +40,21 @@ impl Contexts {
     /// The context for a check with `tls`, whose files are not read yet.
     pub(crate) fn get(&mut self, tls: &TlsSpec, alpn: Alpn) -> Arc<Context> {
         let spec = TlsSpec { sni: None, ..tls.clone() };
-        let roots = &self.roots;
+        let files = Files { roots: self.roots.clone(), config: None };
         let context = self.contexts.entry((spec.clone(), alpn)).or_insert_with(|| {
-            Arc::new(Context { spec, alpn, roots: roots.clone(), config: OnceLock::new() })
+            let files = Mutex::new(files);
+            Arc::new(Context { spec, alpn, files })
         });
         Arc::clone(context)
+    }
+
+    /// Forgets what nobody uses, and what was read: whoever asks next has it read anew.
+    pub(crate) fn renew(&mut self) {
+        self.roots = Roots::default();
+        self.contexts.retain(|_, context| {
+            *context.files() = Files { roots: self.roots.clone(), config: None };
+            Arc::strong_count(context) > 1
+        });
     }
 }
 
@@ -53,8 +63,14 @@ impl Contexts {
 pub(crate) struct Context {
     spec: TlsSpec,
     alpn: Alpn,
+    files: Mutex<Files>,
+}
+
+/// What was read, or is being read.
+#[derive(Debug)]
+struct Files {
     roots: Roots,
-    config: OnceLock<watch::Receiver<Option<Config>>>,
+    config: Option<watch::Receiver<Option<Config>>>,
 }
 
 type Config = Result<Arc<ClientConfig>, String>;
@@ -63,18 +79,29 @@ impl Context {
     /// The configuration. Whoever asks first has the files read, on a thread that may block; giving up the wait does
     /// not give up the reading. An error says which file and why.
     pub(crate) async fn config(&self) -> Config {
-        let receiver = self.config.get_or_init(|| {
+        let mut receiver = self.reading();
+        match receiver.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(config)) => config.clone(),
+            _ => Err("the thread that reads certificates has died".to_owned()),
+        }
+    }
+
+    fn reading(&self) -> watch::Receiver<Option<Config>> {
+        let mut files = self.files();
+        let roots = files.roots.clone();
+        let receiver = files.config.get_or_insert_with(|| {
             let (sender, receiver) = watch::channel(None);
-            let (spec, alpn, roots) = (self.spec.clone(), self.alpn, self.roots.clone());
+            let (spec, alpn) = (self.spec.clone(), self.alpn);
             tokio::task::spawn_blocking(move || {
                 sender.send(Some(material::client_config(&spec, alpn, &roots)))
             });
             receiver
         });
-        match receiver.clone().wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(config)) => config.clone(),
-            _ => Err("the thread that reads certificates has died".to_owned()),
-        }
+        receiver.clone()
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,6 +18,8 @@ struct Sim {
     begin: Instant,
     now: Instant,
     takes: Duration,
+    /// What a start costs us, in which nothing else is done.
+    costs: Duration,
     ends: BTreeSet<(Instant, u64)>,
     starts: BTreeMap<u64, Vec<Duration>>,
 }
@@ -27,27 +29,30 @@ impl Sim {
     fn new(max_concurrent: usize, seed: u64, takes: Duration) -> Self {
         let begin = Instant::now();
         let schedule = Schedule::new(max_concurrent, seed);
-        Self { schedule, begin, now: begin, takes, ends: BTreeSet::new(), starts: BTreeMap::new() }
+        let (ends, starts) = (BTreeSet::new(), BTreeMap::new());
+        Self { schedule, begin, now: begin, takes, costs: Duration::ZERO, ends, starts }
     }
 
     fn handle(&mut self, input: Input) {
-        let Actions { stop, start } = self.schedule.handle(self.now, input);
+        let now = self.now;
+        let Actions { stop, start } = self.schedule.handle(now, input);
         self.ends.retain(|(_, id)| !stop.contains(id));
         for id in start {
             assert!(self.ends.iter().all(|&(_, running)| running != id), "{id} runs twice");
             self.ends.insert((self.now + self.takes, id));
             self.starts.entry(id).or_default().push(self.now - self.begin);
+            self.now += self.costs;
         }
         assert_eq!(self.schedule.stats().running, self.ends.len());
         assert!(self.ends.len() <= self.schedule.max_concurrent);
-        assert!(
-            self.schedule.deadline().is_none_or(|deadline| deadline > self.now),
-            "a deadline in the past"
-        );
+        assert!(self.schedule.deadline().is_none_or(|deadline| deadline > now), "a deadline in the past");
     }
 
     fn update(&mut self, probes: impl IntoIterator<Item = u64>, interval: Duration) {
-        self.handle(Input::Update(probes.into_iter().map(|id| (id, interval)).collect()));
+        let probes: BTreeSet<u64> = probes.into_iter().collect();
+        let known: BTreeSet<u64> = self.schedule.probes.keys().copied().collect();
+        let new = probes.difference(&known).map(|id| (*id, interval)).collect();
+        self.handle(Input::Update { new, gone: known.difference(&probes).copied().collect() });
     }
 
     fn run_for(&mut self, duration: Duration) {
@@ -96,6 +101,33 @@ fn many_probes_are_spread() {
             assert!((started - ideal).abs() < 3_000.0, "{started} at {second}.{tenth} s");
         }
     }
+}
+
+/// The machine has time for 770 checks a second, less than the pace at which first runs begin.
+#[test]
+fn first_runs_are_as_many_as_we_can_do_in_time() {
+    let mut sim = Sim::new(10_000, 1, ms(1));
+    sim.costs = Duration::from_micros(1_300);
+    sim.update(0..37_205, 120 * SECOND);
+    sim.run_for(90 * SECOND);
+    assert_eq!(sim.starts.len(), 37_205, "the grid alone takes 120 s");
+    sim.update(100..37_305, 120 * SECOND);
+    sim.run_for(150 * SECOND);
+    let stats = sim.schedule.stats();
+    assert_eq!(stats.late, 0, "{stats:?}");
+    assert!(sim.starts[&37_304][0] < 91 * SECOND, "few new ones are checked at once");
+}
+
+/// Servers that do not answer hold slots, and none that others need.
+#[test]
+fn first_runs_leave_room_for_others() {
+    let mut sim = Sim::new(20, 1, 5 * SECOND);
+    sim.update(0..8, 10 * SECOND);
+    sim.run_for(100 * SECOND);
+    sim.update(0..16, 10 * SECOND);
+    sim.run_for(100 * SECOND);
+    let stats = sim.schedule.stats();
+    assert_eq!(stats.late, 0, "{stats:?}");
 }
 
 /// A few probes start together and are apart from their second run on.
