@@ -4,7 +4,8 @@
 //! as its question and its timing stay the same; an id is never used again, so an answer to an old question finds
 //! nobody.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +19,15 @@ use crate::config::{Check, Model, RealServer, VirtualServer};
 #[derive(Default)]
 pub struct Probes {
     known: HashMap<Question, Known>,
-    /// Those of the present configuration by id.
-    current: Vec<Arc<Probe>>,
-    assignments: u64,
+    /// The same by id.
+    all: Arc<Vec<Arc<Probe>>>,
     last_id: u64,
 }
 
 struct Known {
     probe: Arc<Probe>,
-    /// The last assignment that has it.
-    assignment: u64,
+    /// How many checks of real servers ask for it.
+    uses: u32,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -39,32 +39,46 @@ struct Question {
 }
 
 impl Probes {
-    /// What to ask from now on, and the engine's view of the same configuration.
-    pub fn assign(&mut self, model: &Model) -> (Vec<Arc<Probe>>, engine::Config) {
-        self.assignments += 1;
-        let mut assignment = Assignment { all: self, probes: Vec::new() };
-        let virtual_servers = model.virtual_servers.iter().map(|it| assignment.virtual_server(it)).collect();
-        let probes = assignment.probes;
-        self.known.retain(|_, known| known.assignment == self.assignments);
-        self.current.clone_from(&probes);
-        self.current.sort_unstable_by_key(|probe| probe.id);
-        (probes, engine::Config { virtual_servers })
+    /// What to ask after a change of the configuration, and the engine's view of the virtual servers that are not
+    /// `kept` as they were.
+    pub fn assign(
+        &mut self,
+        before: &Model,
+        after: &Model,
+        kept: &BTreeSet<Arc<str>>,
+    ) -> (Arc<Vec<Arc<Probe>>>, engine::Config) {
+        let mut new = Vec::new();
+        let others = |model: &Model| {
+            let others = model.virtual_servers.iter().filter(|it| !kept.contains(&it.name));
+            others.cloned().collect::<Vec<_>>()
+        };
+        let virtual_servers = others(after).iter().map(|it| self.virtual_server(it, &mut new)).collect();
+        let mut gone = BTreeSet::new();
+        for virtual_server in others(before) {
+            for question in questions(&virtual_server) {
+                gone.extend(self.release(question));
+            }
+        }
+        if !new.is_empty() || !gone.is_empty() {
+            let all = Arc::make_mut(&mut self.all);
+            all.retain(|probe| !gone.contains(&probe.id));
+            // Ids ascend.
+            all.append(&mut new);
+        }
+        (Arc::clone(&self.all), engine::Config { virtual_servers })
     }
 
     /// Who is asked; none for a probe of an earlier configuration.
     pub fn target(&self, id: u64) -> Option<SocketAddr> {
-        let at = self.current.binary_search_by_key(&id, |probe| probe.id).ok()?;
-        Some(self.current[at].target.address)
+        let at = self.all.binary_search_by_key(&id, |probe| probe.id).ok()?;
+        Some(self.all[at].target.address)
     }
-}
 
-struct Assignment<'a> {
-    all: &'a mut Probes,
-    probes: Vec<Arc<Probe>>,
-}
-
-impl Assignment<'_> {
-    fn virtual_server(&mut self, configured: &VirtualServer) -> engine::VirtualServer {
+    fn virtual_server(
+        &mut self,
+        configured: &VirtualServer,
+        new: &mut Vec<Arc<Probe>>,
+    ) -> engine::VirtualServer {
         let check = |check: &Check| engine::Check {
             key: Arc::clone(&check.name),
             rise: check.rise,
@@ -72,10 +86,13 @@ impl Assignment<'_> {
             initially: check.initially,
             only_admission: check.only_admission,
         };
-        let mut real_server = |server: &RealServer| engine::RealServer {
-            address: server.address,
-            weight: server.weight,
-            probes: configured.checks.iter().map(|check| self.probe(check, server)).collect(),
+        let mut real_server = |server: &RealServer| {
+            let questions = configured.checks.iter().map(|check| Question::new(check, server));
+            engine::RealServer {
+                address: server.address,
+                weight: server.weight,
+                probes: questions.map(|it| self.ask(it, new)).collect(),
+            }
         };
         engine::VirtualServer {
             name: Arc::clone(&configured.name),
@@ -88,19 +105,9 @@ impl Assignment<'_> {
         }
     }
 
-    fn probe(&mut self, check: &Check, server: &RealServer) -> ProbeId {
-        let mut address = check.connect_to.unwrap_or(server.address);
-        if let Some(port) = check.port {
-            address.set_port(port);
-        }
-        let question = Question {
-            target: Target { address, bind: check.bind, fwmark: check.fwmark },
-            spec: Arc::clone(&check.spec),
-            interval: check.interval,
-            timeout: check.timeout,
-        };
-        let Probes { known, assignments, last_id, .. } = &mut *self.all;
-        let known = known.entry(question).or_insert_with_key(|question| {
+    fn ask(&mut self, question: Question, new: &mut Vec<Arc<Probe>>) -> ProbeId {
+        let last_id = &mut self.last_id;
+        let known = self.known.entry(question).or_insert_with_key(|question| {
             *last_id += 1;
             let probe = Arc::new(Probe {
                 id: *last_id,
@@ -109,13 +116,38 @@ impl Assignment<'_> {
                 interval: question.interval,
                 timeout: question.timeout,
             });
-            Known { probe, assignment: 0 }
+            new.push(Arc::clone(&probe));
+            Known { probe, uses: 0 }
         });
-        if known.assignment != *assignments {
-            known.assignment = *assignments;
-            self.probes.push(Arc::clone(&known.probe));
-        }
+        known.uses += 1;
         ProbeId(known.probe.id)
+    }
+
+    /// One that asks less; the id of the probe if it was the last.
+    fn release(&mut self, question: Question) -> Option<u64> {
+        let Entry::Occupied(mut known) = self.known.entry(question) else { return None };
+        known.get_mut().uses -= 1;
+        (known.get().uses == 0).then(|| known.remove().probe.id)
+    }
+}
+
+fn questions(virtual_server: &VirtualServer) -> impl Iterator<Item = Question> {
+    let servers = virtual_server.real_servers.iter();
+    servers.flat_map(|server| virtual_server.checks.iter().map(|check| Question::new(check, server)))
+}
+
+impl Question {
+    fn new(check: &Check, server: &RealServer) -> Self {
+        let mut address = check.connect_to.unwrap_or(server.address);
+        if let Some(port) = check.port {
+            address.set_port(port);
+        }
+        Self {
+            target: Target { address, bind: check.bind, fwmark: check.fwmark },
+            spec: Arc::clone(&check.spec),
+            interval: check.interval,
+            timeout: check.timeout,
+        }
     }
 }
 

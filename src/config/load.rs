@@ -45,8 +45,9 @@ impl Files {
         if self.texts.len() >= FILES {
             return Err(format!("there are more than {FILES} files"));
         }
-        let mut bytes = Vec::new();
         let left = TOTAL_SIZE - self.size;
+        // In one go: to grow is to move.
+        let mut bytes = Vec::with_capacity(metadata.len().min(left) as usize + 1);
         self.size += file.take(left + 1).read_to_end(&mut bytes).map_err(reason)? as u64;
         if self.size > TOTAL_SIZE {
             self.size = TOTAL_SIZE;

@@ -3,6 +3,7 @@
 //! ```text
 //! load    files and includes, bounded in size; never waits for anything but a disk
 //! split   one piece of text per virtual server
+//! again   what stands as before is not read anew
 //! reader  strict tables over the `toml` crate's tree; a mistake is noted and reading goes on
 //! director, ipvs, virtual_server, real_server: one section each, straight into the model
 //! check   checks, a file for each type
@@ -14,6 +15,7 @@
 //! Where a mistake is noted a default takes the value's place, so that everything else is looked at too; the model
 //! is handed out only when nothing was noted.
 
+mod again;
 mod check;
 mod dataplane;
 mod director;
@@ -36,6 +38,7 @@ mod validate;
 mod values;
 mod virtual_server;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,31 +46,24 @@ use std::sync::Arc;
 use tidegate_checkers::{Pattern, PemFile, Spec};
 use toml::de::DeTable;
 
+pub use again::Loader;
+use again::{Again, Known, Surroundings};
 use check::CheckKeys;
 pub(crate) use check::question;
 pub use director::CONTROL_SOCKET;
 use load::Files;
 pub use mistake::{Mistake, Mistakes};
 pub use model::*;
-use place::{At, Notes, Part, Place};
+use place::{At, Notes, Part};
 use reader::Table;
+use split::Pieces;
 pub(crate) use values::parse_duration;
 
 /// Reads a file and what it includes.
 ///
 /// Bounded: 16 MiB in all files together, includes 16 deep. Only regular files are read.
 pub fn load(path: &Path) -> Result<Model, Mistakes> {
-    let notes = Notes::default();
-    let mut files = Files::default();
-    let mut reading = Reading::new(&notes, true);
-    match files.read(path, &[], &notes) {
-        Ok(main) => reading.file(&mut files, &[main]),
-        Err(reason) => {
-            let file = files.add(path, String::new());
-            notes.add(Place { file, start: 0, end: 0 }, format!("cannot be read: {reason}"));
-        }
-    }
-    conclude(reading.finish(), notes, &files)
+    Loader::default().load(path)
 }
 
 /// Reads a text that may not include others; `name` stands for the file in mistakes. Touches no file: whether those
@@ -76,12 +72,10 @@ pub fn parse(name: &Path, text: &str) -> Result<Model, Mistakes> {
     let notes = Notes::default();
     let mut files = Files::default();
     let main = files.add(name, text.to_owned());
-    let mut reading = Reading::new(&notes, false);
+    let nothing = Known::new();
+    let mut reading = Reading::new(&notes, false, Again::new(&nothing));
     reading.file(&mut files, &[main]);
-    conclude(reading.finish(), notes, &files)
-}
-
-fn conclude(model: Model, notes: Notes, files: &Files) -> Result<Model, Mistakes> {
+    let (model, _) = reading.finish();
     Mistakes::new(notes.into_inner(), &files.texts).map_or(Ok(model), Err)
 }
 
@@ -94,13 +88,16 @@ struct Reading<'n> {
     director: Director,
     virtual_servers: Vec<Arc<VirtualServer>>,
     context: Context,
+    again: Again<'n>,
 }
 
 /// What sections know besides their own table.
 #[derive(Debug, Default)]
 struct Context {
-    /// What relative paths are relative to; none when no file may be looked at.
+    /// See [`Context::folder`].
     folder: Option<PathBuf>,
+    /// Files were looked at that may be others at the next reading.
+    looked_at_files: Cell<bool>,
     defaults: CheckKeys,
     /// What must be unique, and where it is written.
     names: Vec<At<Arc<str>>>,
@@ -115,9 +112,9 @@ struct Context {
 }
 
 impl<'n> Reading<'n> {
-    fn new(notes: &'n Notes, with_files: bool) -> Self {
+    fn new(notes: &'n Notes, with_files: bool, again: Again<'n>) -> Self {
         let (director, context) = (Director::default(), Context::default());
-        Self { notes, with_files, director, virtual_servers: Vec::new(), context }
+        Self { notes, with_files, director, virtual_servers: Vec::new(), context, again }
     }
 
     /// The last file of `stack`; the others are those that include it.
@@ -130,12 +127,19 @@ impl<'n> Reading<'n> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         self.context.folder = self.with_files.then(|| folder.clone());
 
-        let pieces = split::split(text);
-        let rest = pieces.as_ref().map_or(text.as_str(), |pieces| pieces.rest.as_str());
+        let pieces = split::split(text).unwrap_or_else(|| Pieces::whole(text));
+        let main = stack.len() == 1;
         let mut includes = Vec::new();
-        self.piece(number, rest, 0, |reading, root| includes = reading.root(root, stack.len() == 1));
-        for range in pieces.iter().flat_map(|pieces| &pieces.virtual_servers) {
-            self.piece(number, &text[range.clone()], range.start, Self::virtual_servers);
+        self.piece(number, &pieces.rest(text), 0, |reading, root| includes = reading.root(root, main));
+        if main {
+            self.again.surround(pieces.others(text));
+            if self.context.looked_at_files.get() {
+                self.again.forget();
+            }
+        }
+        let around = self.again.within(&folder);
+        for range in pieces.virtual_servers {
+            self.virtual_server(number, &text[range.clone()], range.start, &around);
         }
         if !self.with_files {
             for entry in &includes {
@@ -145,6 +149,22 @@ impl<'n> Reading<'n> {
         }
         for entry in &includes {
             self.include(files, stack, &folder, entry);
+        }
+    }
+
+    /// A piece with one virtual server, unless it is known.
+    fn virtual_server(&mut self, file: u32, text: &str, base: usize, around: &Surroundings) {
+        let digest = around.around(text);
+        if let Some(known) = self.again.known(&digest) {
+            let part = Part { notes: self.notes, file, base, broken: false };
+            self.context.declare(&known, part.place(0..text.len()));
+            self.virtual_servers.push(known);
+            return;
+        }
+        self.context.looked_at_files.set(false);
+        self.piece(file, text, base, Self::virtual_servers);
+        if let Some(read) = self.virtual_servers.last().filter(|_| !self.context.looked_at_files.get()) {
+            self.again.remember(digest, read);
         }
     }
 
@@ -214,16 +234,22 @@ impl<'n> Reading<'n> {
         }
     }
 
-    /// The model, to be used only if nothing was noted.
-    fn finish(mut self) -> Model {
+    /// The model, to be used only if nothing was noted, and what the next reading may know of it.
+    fn finish(mut self) -> (Model, Known) {
         validate::names(self.notes, &self.context.names);
         validate::listens(self.notes, &self.context.listens);
         self.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
-        Model { director: self.director, virtual_servers: self.virtual_servers }
+        (Model { director: self.director, virtual_servers: self.virtual_servers }, self.again.now)
     }
 }
 
 impl Context {
+    /// What relative paths are relative to, for who is about to look at a file; none when no file may be looked at.
+    fn folder(&self) -> Option<&Path> {
+        self.looked_at_files.set(true);
+        self.folder.as_deref()
+    }
+
     fn spec(&mut self, spec: Spec) -> Arc<Spec> {
         if let Some(known) = self.specs.get(&spec) {
             return known.clone();

@@ -1,5 +1,6 @@
 //! The validated configuration. Whatever holds a [`Model`] need not check it again.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,20 @@ pub struct Model {
     pub director: Director,
     /// Sorted by name; names are unique.
     pub virtual_servers: Vec<Arc<VirtualServer>>,
+}
+
+impl Model {
+    /// The virtual server of this name.
+    pub fn virtual_server(&self, name: &str) -> Option<&Arc<VirtualServer>> {
+        let at = self.virtual_servers.binary_search_by(|it| (*it.name).cmp(name)).ok()?;
+        Some(&self.virtual_servers[at])
+    }
+
+    /// The names of the virtual servers that are as they were `before`.
+    pub fn kept(&self, before: &Self) -> BTreeSet<Arc<str>> {
+        let kept = self.virtual_servers.iter().filter(|it| before.virtual_server(&it.name) == Some(it));
+        kept.map(|it| Arc::clone(&it.name)).collect()
+    }
 }
 
 /// `[director]`

@@ -39,7 +39,7 @@ fn written(value: &DeValue<'_>) -> Result<Secret, String> {
 
 fn in_file(value: &DeValue<'_>, context: &Context) -> Result<Secret, String> {
     let name = text(4096)(value)?;
-    let Some(folder) = &context.folder else { return Ok(Secret::default()) };
+    let Some(folder) = context.folder() else { return Ok(Secret::default()) };
     read(&folder.join(name)).map(Secret::new).map_err(|why| format!("must be a file with a secret: {why}"))
 }
 

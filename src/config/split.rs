@@ -8,10 +8,32 @@ const HEADER: &str = "[[virtual_server]]";
 /// A text cut in pieces that mean, parsed one by one, what the text means.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    /// The text with blanks in place of the virtual servers; everything else is where it was.
-    pub(super) rest: String,
+    /// What is no virtual server, in order.
+    others: Vec<Range<usize>>,
     /// From one `[[virtual_server]]` to the next, with the tables inside.
     pub(super) virtual_servers: Vec<Range<usize>>,
+}
+
+impl Pieces {
+    /// A text in one piece.
+    pub(super) fn whole(text: &str) -> Self {
+        Self { others: std::iter::once(0..text.len()).collect(), virtual_servers: Vec::new() }
+    }
+
+    /// What of the text is no virtual server.
+    pub(super) fn others<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        self.others.iter().map(|range| &text[range.clone()])
+    }
+
+    /// The same as one text, with blanks in place of the virtual servers before it: everything is where it was.
+    pub(super) fn rest(&self, text: &str) -> String {
+        let mut rest = String::new();
+        for range in &self.others {
+            rest.extend(std::iter::repeat_n(' ', range.start - rest.len()));
+            rest.push_str(&text[range.clone()]);
+        }
+        rest
+    }
 }
 
 /// Looks at lines only. Where that could be wrong (strings over several lines, a virtual server in another notation,
@@ -44,11 +66,8 @@ pub(super) fn split(text: &str) -> Option<Pieces> {
         offset = end;
     }
 
-    let mut rest = String::with_capacity(text.len());
-    for piece in &virtual_servers {
-        rest.push_str(&text[rest.len()..piece.start]);
-        rest.extend(std::iter::repeat_n(' ', piece.len()));
-    }
-    rest.push_str(&text[rest.len()..]);
-    Some(Pieces { rest, virtual_servers })
+    let ends = virtual_servers.iter().map(|range| range.end);
+    let starts = virtual_servers.iter().map(|range| range.start).chain([text.len()]);
+    let others = std::iter::once(0).chain(ends).zip(starts).map(|(start, end)| start..end);
+    Some(Pieces { others: others.filter(|range| !range.is_empty()).collect(), virtual_servers })
 }

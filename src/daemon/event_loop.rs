@@ -16,10 +16,10 @@ use tracing::{debug, error, info, warn};
 use super::RunError;
 use super::events::EventLog;
 use super::flood::Flood;
-use super::loader::Loader;
+use super::loader::{Loaded, Loader};
 use super::notify::{Notifier, watchdog_interval};
 use crate::clock;
-use crate::config::{DataplaneKind, Model};
+use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
 use crate::memory;
@@ -49,7 +49,7 @@ pub(super) struct EventLoop {
     pub(super) engine: Engine,
     pub(super) runner: Runner,
     /// Until every dataplane has had its first table: what is to be checked then.
-    first_probes: Option<Vec<Arc<Probe>>>,
+    first_probes: Option<Arc<Vec<Arc<Probe>>>>,
     pub(super) reports: BTreeMap<DataplaneKind, Report>,
     pub(super) not_run: u64,
     probes: Probes,
@@ -68,7 +68,7 @@ struct Queues {
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
     reports: mpsc::Receiver<(DataplaneKind, Report)>,
-    loads: mpsc::Receiver<Result<Model, String>>,
+    loads: mpsc::Receiver<Loaded>,
     load: Loader,
     hangup: Signal,
     terminate: Signal,
@@ -80,7 +80,7 @@ enum Turn {
     Request(Request),
     Report(DataplaneKind, Report),
     Hangup,
-    Loaded(Result<Model, String>),
+    Loaded(Loaded),
     Terminate(&'static str),
     Deadline,
     Heartbeat,
@@ -92,6 +92,7 @@ impl EventLoop {
     /// Starts the checks, the dataplane's thread and the control socket. Must be called inside the runtime.
     pub(super) fn start(
         file: PathBuf,
+        loader: config::Loader,
         model: Model,
         dataplanes: Vec<(DataplaneKind, Box<dyn Dataplane>)>,
         socket: UnixListener,
@@ -121,7 +122,7 @@ impl EventLoop {
             last_error: None,
             engine: Engine::new(),
             runner: Runner::start(settings, observations),
-            first_probes: Some(Vec::new()),
+            first_probes: Some(Arc::default()),
             reports: BTreeMap::new(),
             not_run: 0,
             probes: Probes::default(),
@@ -136,7 +137,7 @@ impl EventLoop {
                 requests,
                 reports,
                 loads,
-                load: Loader::new(load),
+                load: Loader::new(loader, load),
                 hangup: signal(SignalKind::hangup())?,
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -301,20 +302,29 @@ impl EventLoop {
         self.notifier.reloading();
     }
 
-    fn loaded(&mut self, now: Instant, result: Result<Model, String>) {
+    fn loaded(&mut self, now: Instant, result: Loaded) {
         let again = self.queues.load.ended();
         if self.stopping.is_some() {
             // The service manager has been told of the stop; nothing may take that back.
             return;
         }
         match result {
-            Ok(mut model) => {
+            Ok((mut model, reading)) => {
                 for key in keep_fixed(&self.model.director, &mut model.director) {
                     warn!(key, "this key of [director] takes effect when the director is started anew");
                 }
-                self.apply(now, model);
+                let kept = self.apply(now, model);
                 self.last_error = None;
-                info!(generation = self.generation, file = %self.file.display(), "configuration reloaded");
+                let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 1e1;
+                info!(
+                    generation = self.generation,
+                    file = %self.file.display(),
+                    virtual_servers = self.model.virtual_servers.len(),
+                    unchanged = kept,
+                    reading_ms = milliseconds(reading),
+                    applying_ms = milliseconds(clock::now() - now),
+                    "configuration reloaded"
+                );
             }
             Err(mistakes) => {
                 error!(file = %self.file.display(), "configuration not reloaded, the old one stays:\n{mistakes}");
@@ -328,33 +338,30 @@ impl EventLoop {
         }
     }
 
-    fn apply(&mut self, now: Instant, model: Model) {
-        let (probes, config) = self.probes.assign(&model);
-        let effects = self.engine.reload(now, config);
+    /// Takes another configuration; how many virtual servers stay as they are.
+    fn apply(&mut self, now: Instant, model: Model) -> usize {
+        let kept = model.kept(&self.model);
+        let (probes, config) = self.probes.assign(&self.model, &model, &kept);
+        let effects = self.engine.reload_part(now, config, &kept);
         match &mut self.first_probes {
             Some(first) => *first = probes,
             None => self.runner.update(probes),
         }
-        self.model = model;
+        let before = std::mem::replace(&mut self.model, model);
         self.applied = now;
         self.generation += 1;
-        self.log.write(now, &effects.events);
-        self.rebuild();
-        tokio::task::spawn_blocking(memory::give_back);
-    }
-
-    /// The whole table anew: any attribute of any virtual server may be another one. What is equal keeps its place.
-    fn rebuild(&mut self) {
-        let before = std::mem::take(&mut self.desired);
-        for virtual_server in &self.model.virtual_servers {
-            let Some(desired) = self.engine.desired(&virtual_server.name) else { continue };
-            for (key, service) in services(virtual_server, &desired) {
-                let kept = before.get(&key).filter(|kept| **kept == service).cloned();
-                self.desired.insert(key, kept.unwrap_or(service));
+        self.take(now, effects);
+        for virtual_server in before.virtual_servers.iter().filter(|it| !kept.contains(&it.name)) {
+            for key in &virtual_server.listen {
+                self.desired.remove(key);
             }
         }
-        self.changed.clear();
-        self.dataplanes.set_desired(&self.desired);
+        // What the engine does not know of may be another one: the scheduler, the forwarding.
+        let names = self.model.virtual_servers.iter().map(|it| &it.name);
+        self.changed.extend(names.filter(|name| !kept.contains(*name)).cloned());
+        self.hand_over();
+        tokio::task::spawn_blocking(memory::give_back);
+        kept.len()
     }
 
     fn take(&mut self, now: Instant, effects: Effects) {
@@ -364,13 +371,16 @@ impl EventLoop {
 
     /// Hands what this turn has decided to the dataplane.
     fn flush(&mut self) {
-        if self.changed.is_empty() {
-            return;
+        if !self.changed.is_empty() {
+            self.hand_over();
         }
+    }
+
+    fn hand_over(&mut self) {
         for name in std::mem::take(&mut self.changed) {
-            let found = self.model.virtual_servers.binary_search_by(|it| it.name.cmp(&name));
-            let (Ok(at), Some(desired)) = (found, self.engine.desired(&name)) else { continue };
-            self.desired.extend(services(&self.model.virtual_servers[at], &desired));
+            let found = self.model.virtual_server(&name).zip(self.engine.desired(&name));
+            let Some((virtual_server, desired)) = found else { continue };
+            self.desired.extend(services(virtual_server, &desired));
         }
         self.dataplanes.set_desired(&self.desired);
     }

@@ -55,7 +55,8 @@ pub enum RunError {
 pub fn run(file: &Path) -> Result<(), RunError> {
     memory::keep_nothing_large();
     let file = absolute(file);
-    let model = config::load(&file)?;
+    let mut loader = config::Loader::default();
+    let model = loader.load(&file)?;
     let director = &model.director;
     let (socket, _file) = control::bind(&director.control_socket, director.control_group.as_deref())?;
     let _log = logging::start(&director.log);
@@ -66,7 +67,8 @@ pub fn run(file: &Path) -> Result<(), RunError> {
         (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
         (DataplaneKind::Ipvs, Box::new(IpvsDataplane::new(director.ipvs.clone()))),
     ];
-    let result = runtime.block_on(async { EventLoop::start(file, model, dataplanes, socket)?.run().await });
+    let result =
+        runtime.block_on(async { EventLoop::start(file, loader, model, dataplanes, socket)?.run().await });
     runtime.shutdown_background();
     result
 }

@@ -19,9 +19,27 @@ fn ids(config: &engine::Config) -> Vec<Vec<u64>> {
     config.virtual_servers.iter().map(pool).collect()
 }
 
+/// Probes and the configuration that they were last assigned.
+struct Bench {
+    probes: Probes,
+    model: Model,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let director = model("2s", ["10.0.0.1:80", "10.0.0.2:80"]).director;
+        Self { probes: Probes::default(), model: Model { director, virtual_servers: Vec::new() } }
+    }
+
+    fn assign(&mut self, interval: &str, servers: [&str; 2]) -> (Arc<Vec<Arc<Probe>>>, engine::Config) {
+        let before = std::mem::replace(&mut self.model, model(interval, servers));
+        self.probes.assign(&before, &self.model, &self.model.kept(&before))
+    }
+}
+
 #[test]
 fn one_question_is_asked_once_for_all_who_want_to_know() {
-    let (probes, config) = Probes::default().assign(&model("2s", ["10.0.0.1:80", "10.0.0.2:80"]));
+    let (probes, config) = Bench::new().assign("2s", ["10.0.0.1:80", "10.0.0.2:80"]);
 
     assert_eq!(probes.len(), 2);
     let ids = ids(&config);
@@ -31,16 +49,35 @@ fn one_question_is_asked_once_for_all_who_want_to_know() {
 
 #[test]
 fn an_id_lives_as_long_as_its_question_and_is_never_used_again() {
-    let mut probes = Probes::default();
-    let (_, first) = probes.assign(&model("2s", ["10.0.0.1:80", "10.0.0.2:80"]));
-    let (_, same) = probes.assign(&model("2s", ["10.0.0.1:80", "10.0.0.2:80"]));
-    assert_eq!(first, same);
+    let mut bench = Bench::new();
+    let (_, first) = bench.assign("2s", ["10.0.0.1:80", "10.0.0.2:80"]);
+    let (asked, same) = bench.assign("2s", ["10.0.0.1:80", "10.0.0.2:80"]);
+    assert_eq!((asked.len(), same.virtual_servers.len()), (2, 0), "both virtual servers are kept");
 
-    let (_, moved) = probes.assign(&model("2s", ["10.0.0.2:80", "10.0.0.3:80"]));
+    let (asked, moved) = bench.assign("2s", ["10.0.0.2:80", "10.0.0.3:80"]);
     assert_eq!(ids(&moved)[0][0], ids(&first)[0][1], "the server that stays keeps its probe");
     assert!(ids(&moved)[0][1] > ids(&first)[0][1]);
+    assert_eq!(asked.iter().map(|probe| probe.id).collect::<Vec<_>>(), ids(&moved)[0]);
+    assert_eq!(bench.probes.target(ids(&first)[0][0]), None, "nobody asks for it any more");
 
-    let (_, slower) = probes.assign(&model("3s", ["10.0.0.1:80", "10.0.0.2:80"]));
+    let (_, slower) = bench.assign("3s", ["10.0.0.1:80", "10.0.0.2:80"]);
     let before: Vec<u64> = ids(&first).into_iter().chain(ids(&moved)).flatten().collect();
     assert!(ids(&slower).into_iter().flatten().all(|id| !before.contains(&id)));
+}
+
+#[test]
+fn a_probe_lives_until_the_last_who_asks_has_gone() {
+    let mut bench = Bench::new();
+    let (asked, _) = bench.assign("2s", ["10.0.0.1:80", "10.0.0.2:80"]);
+    let mut one = bench.model.clone();
+    one.virtual_servers.pop();
+    let kept = one.kept(&bench.model);
+    assert_eq!(kept.len(), 1);
+
+    let (still, config) = bench.probes.assign(&bench.model, &one, &kept);
+    assert_eq!((&still, config), (&asked, engine::Config::default()));
+
+    let none = Model { virtual_servers: Vec::new(), ..one.clone() };
+    let (nothing, _) = bench.probes.assign(&one, &none, &none.kept(&one));
+    assert!(nothing.is_empty() && bench.probes.known.is_empty());
 }

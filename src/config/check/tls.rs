@@ -90,7 +90,7 @@ impl Context {
     /// cannot use would never run, and so never find out that its server has died.
     fn pem_file(&mut self, value: &DeValue<'_>, kind: PemFile) -> Result<PathBuf, String> {
         let written = string(value)?;
-        let Some(folder) = &self.folder else { return Ok(PathBuf::from(written)) };
+        let Some(folder) = self.folder() else { return Ok(PathBuf::from(written)) };
         let path = folder.join(written);
         let usable = self.pem_files.entry((path.clone(), kind)).or_insert_with(|| kind.probe(&path));
         match usable {
