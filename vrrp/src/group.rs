@@ -56,15 +56,20 @@ impl Group {
 
     /// Before anything else: a machine that was stopped for longer than others wait is not Active any more.
     pub(crate) fn notice_stall(&mut self, turn: &mut Turn<'_>) {
+        let mut stalled = false;
         for member in &mut self.members {
             let Some(gap) = member.stall(turn.now) else { continue };
             let reason = Reason::Stalled { gap };
+            stalled = true;
             member.release(turn);
             if member.is_ending() {
                 member.initialize(turn, reason);
             } else {
                 member.back_up(turn, false, reason);
             }
+        }
+        if stalled {
+            self.stay_together(turn);
         }
     }
 
@@ -93,15 +98,18 @@ impl Group {
         if let Some(owner) = self.members.iter().find(|member| member.priority == u8::MAX) {
             return Err(format!("{} owns its addresses (priority 255) and keeps them", owner.router.name));
         }
-        self.resign(turn, Then::Retake, &Reason::Failover);
+        self.end_active(turn, Member::resign, Then::Retake, &Reason::Failover);
         Ok(())
     }
 
     /// After anything else: what has to be so among the members, and what may start.
     pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
-        if !self.stand_down(turn) {
-            self.members.iter_mut().for_each(|member| member.update_priority(turn));
+        let stands_down = self.stand_down(turn);
+        if !stands_down {
             self.stay_together(turn);
+        }
+        self.members.iter_mut().for_each(|member| member.update(turn));
+        if !stands_down {
             self.start(turn);
         }
     }
@@ -135,11 +143,16 @@ impl Group {
         true
     }
 
+    /// Active together or not at all. Who has outranked one member is Active for the others as well.
     fn stay_together(&mut self, turn: &mut Turn<'_>) {
         let apart = |member: &&Member| matches!(member.state(), State::Backup | State::Resigning);
-        if let Some(router) = self.members.iter().find(apart).map(|member| member.router.name.clone()) {
-            self.resign(turn, Then::Backup, &Reason::Group { router });
-        }
+        let Some(router) = self.members.iter().find(apart).map(|member| member.router.name.clone()) else {
+            return;
+        };
+        let follows =
+            |member: &Member| matches!(&member.phase, Phase::Backup(backup) if backup.following.is_some());
+        let leave = if self.members.iter().any(follows) { Member::fall_silent } else { Member::resign };
+        self.end_active(turn, leave, Then::Backup, &Reason::Group { router });
     }
 
     /// Starts what can, the whole group together; who comes later joins.
@@ -154,7 +167,7 @@ impl Group {
         if let Some(active) = self.members.iter().find(|member| member.state() == State::Active) {
             let reason = Reason::Group { router: active.router.name.clone() };
             self.activate(turn, is_ready, &reason);
-        } else if self.members.iter().all(|member| member.priority == u8::MAX) {
+        } else if !runs && self.members.iter().all(|member| member.priority == u8::MAX) {
             self.activate(turn, is_ready, &Reason::Owner);
         } else {
             for member in self.members.iter_mut().filter(|member| is_ready(member)) {
@@ -193,11 +206,17 @@ impl Group {
         chosen.iter_mut().for_each(|member| member.activate(turn, reason.clone()));
     }
 
-    /// All that are Active resign.
-    fn resign(&mut self, turn: &mut Turn<'_>, then: Then, reason: &Reason) {
+    /// All that are Active leave that state in this way.
+    fn end_active(
+        &mut self,
+        turn: &mut Turn<'_>,
+        leave: fn(&mut Member, &mut Turn<'_>, Instant, Then, Reason),
+        then: Then,
+        reason: &Reason,
+    ) {
         let until = turn.now + self.resignation();
         for member in self.members.iter_mut().filter(|member| member.state() == State::Active) {
-            member.resign(turn, until, then, reason.clone());
+            leave(member, turn, until, then, reason.clone());
         }
     }
 

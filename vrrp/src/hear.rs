@@ -1,5 +1,6 @@
 //! What an advert does to a virtual router and its group (RFC 9568 §6.4.2 and §6.4.3, RFC 3768 §6.4.2 and §6.4.3).
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -38,15 +39,17 @@ impl Group {
 
     fn hear_in_active(&mut self, turn: &mut Turn<'_>, index: usize, source: IpAddr, advert: &Advert) {
         let priority = advert.priority;
-        let is_outranked = priority != 0 && self.is_outranked(turn, index, source, priority);
+        let rank = self.rank(turn, index, source, priority);
         let member = &mut self.members[index];
-        if is_outranked {
-            member.release(turn);
-            member.back_up_behind(turn, source, advert, false, Reason::Outranked { by: source, priority });
-        } else if priority == 0 {
-            member.advertise(turn);
-        } else {
-            member.assert(turn);
+        match rank {
+            _ if priority == 0 => member.advertise(turn),
+            Rank::Lower => member.assert(turn),
+            Rank::Open => {}
+            Rank::Higher => {
+                member.release(turn);
+                let reason = Reason::Outranked { by: source, priority };
+                member.back_up_behind(turn, source, advert, false, reason);
+            }
         }
     }
 
@@ -62,19 +65,31 @@ impl Group {
     /// Equal priorities are decided by the higher address, which in a group may contradict itself from member to
     /// member, so that both directors would resign for ever. There the most senior member decides that hears
     /// such a rival; the others give it time for that.
-    fn is_outranked(&mut self, turn: &Turn<'_>, index: usize, source: IpAddr, priority: u8) -> bool {
+    fn rank(&mut self, turn: &Turn<'_>, index: usize, source: IpAddr, priority: u8) -> Rank {
         let member = &mut self.members[index];
-        if priority != member.priority {
-            return priority > member.priority;
+        match priority.cmp(&member.priority) {
+            Ordering::Less => return Rank::Lower,
+            Ordering::Greater => return Rank::Higher,
+            Ordering::Equal => {}
         }
         let contact = member.meet_rival(turn.now);
-        let loses = turn.view.source(&member.router).is_none_or(|own| source > own);
-        loses
-            && self.members[..index].iter().all(|senior| {
-                let time = senior.own_down_interval();
-                !senior.has_rival(turn.now) && contact.last - contact.first > time
-            })
+        if turn.view.source(&member.router).is_some_and(|own| own > source) {
+            return Rank::Lower;
+        }
+        let is_silent = |senior: &Member| {
+            let time = senior.own_down_interval();
+            senior.rival(turn.now).is_none() && contact.last - contact.first > time
+        };
+        if self.members[..index].iter().all(is_silent) { Rank::Higher } else { Rank::Open }
     }
+}
+
+/// Of another Active, compared with the own one.
+enum Rank {
+    Lower,
+    /// Another member of the group decides.
+    Open,
+    Higher,
 }
 
 impl Member {
@@ -102,10 +117,6 @@ impl Member {
             active.rival = Some(rival);
         }
         rival
-    }
-
-    fn has_rival(&self, now: Instant) -> bool {
-        self.rival(now).is_some()
     }
 
     fn rival(&self, now: Instant) -> Option<Rival> {

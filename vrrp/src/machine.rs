@@ -42,7 +42,7 @@ impl Machine {
     #[must_use]
     pub fn reload(&mut self, now: Instant, config: Config) -> Vec<Action> {
         let mut actions = self.turn(now, |_| true, |_, _| {});
-        self.regroup(config, &mut actions);
+        self.regroup(config);
         actions.extend(self.turn(now, |_| true, |_, _| {}));
         actions
     }
@@ -171,7 +171,7 @@ impl Machine {
     }
 
     /// Finds the routers of a configuration among those there are.
-    fn regroup(&mut self, config: Config, actions: &mut Vec<Action>) {
+    fn regroup(&mut self, config: Config) {
         let members = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.members);
         let (mut known, mut gone) = (BTreeMap::new(), Vec::new());
         let mut groups: BTreeMap<_, Vec<Member>> = BTreeMap::new();
@@ -182,7 +182,6 @@ impl Machine {
         let tracked: BTreeSet<_> =
             config.routers.iter().flat_map(|router| &router.tracks).map(|track| track.key.clone()).collect();
         self.tracks.retain(|key, _| tracked.contains(key));
-        let view = View { links: &self.links, tracks: &self.tracks, leaving: &[] };
         for router in config.routers {
             // A router that is in no group stands alone, even if a group is called as it is.
             let key = (router.group.is_some(), router.group.as_ref().unwrap_or(&router.name).clone());
@@ -193,7 +192,7 @@ impl Machine {
                     Member::new(router.clone(), self.now)
                 }
             };
-            member.reconfigure(&mut Turn { now: self.now, view, actions }, router);
+            member.reconfigure(router);
             groups.entry(key).or_default().push(member);
         }
         gone.extend(known.into_values());

@@ -17,6 +17,8 @@ pub(crate) struct Member {
     pub(crate) since: Instant,
     /// The effective one.
     pub(crate) priority: u8,
+    /// The configuration before a reload that has yet to be told.
+    replaced: Option<Arc<Router>>,
     pub(crate) heard: Option<Heard>,
     pub(crate) counters: Counters,
 }
@@ -81,7 +83,8 @@ impl Member {
     pub(crate) fn new(router: Arc<Router>, now: Instant) -> Self {
         let priority = router.priority;
         let counters = Counters::default();
-        Self { router, phase: Phase::Initialize, since: now, priority, heard: None, counters }
+        let (phase, replaced, heard) = (Phase::Initialize, None, None);
+        Self { router, phase, since: now, priority, replaced, heard, counters }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -163,6 +166,11 @@ impl Member {
     /// Ends being Active with priority 0, and holds the addresses until the successor is heard.
     pub(crate) fn resign(&mut self, turn: &mut Turn<'_>, until: Instant, then: Then, reason: Reason) {
         self.advertise_priority(turn, 0);
+        self.fall_silent(turn, until, then, reason);
+    }
+
+    /// The same where the successor is Active already and nobody else is to take over.
+    pub(crate) fn fall_silent(&mut self, turn: &mut Turn<'_>, until: Instant, then: Then, reason: Reason) {
         self.enter(turn, Phase::Resigning { until, then }, reason);
     }
 
@@ -237,19 +245,23 @@ impl Member {
         (now > latest).then(|| now.saturating_duration_since(sent))
     }
 
-    /// Takes on a priority or another configuration of the same identity.
-    pub(crate) fn reconfigure(&mut self, turn: &mut Turn<'_>, router: Arc<Router>) {
-        let old = std::mem::replace(&mut self.router, router);
-        if old == self.router {
-            return;
-        }
+    /// Takes on another configuration of the same identity.
+    pub(crate) fn reconfigure(&mut self, router: Arc<Router>) {
         if let Phase::Backup(backup) = &mut self.phase {
-            backup.yields &= old.priority == self.router.priority;
+            backup.yields &= router.priority == self.router.priority;
         }
-        let other_addresses = old.addresses != self.router.addresses;
-        self.priority = turn.view.priority(&self.router);
+        let old = std::mem::replace(&mut self.router, router);
+        self.replaced = Some(old).filter(|old| *old != self.router);
+    }
+
+    /// The effective priority follows what is tracked; an Active one tells at once what has changed.
+    pub(crate) fn update(&mut self, turn: &mut Turn<'_>) {
+        let priority = turn.view.priority(&self.router);
+        let other_priority = std::mem::replace(&mut self.priority, priority) != priority;
+        let replaced = self.replaced.take();
+        let other_addresses = replaced.as_ref().is_some_and(|old| old.addresses != self.router.addresses);
         let is_active = self.state() == State::Active;
-        if is_active {
+        if is_active && (other_priority || replaced.is_some()) {
             self.advertise(turn);
         }
         if other_addresses && matches!(self.state(), State::Active | State::Resigning) {
@@ -257,14 +269,6 @@ impl Member {
         }
         if other_addresses && is_active {
             self.announce(turn);
-        }
-    }
-
-    /// The effective priority follows what is tracked; an Active one tells at once.
-    pub(crate) fn update_priority(&mut self, turn: &mut Turn<'_>) {
-        let priority = turn.view.priority(&self.router);
-        if priority != std::mem::replace(&mut self.priority, priority) && self.state() == State::Active {
-            self.advertise(turn);
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn router(name: &str, version: Version, family: Family) -> Router {
 }
 
 /// Where a director's adverts come from: the host's number is the last one of the address.
-pub(crate) fn source(family: Family, host: u8) -> IpAddr {
+pub(crate) fn advertised_by(family: Family, host: u8) -> IpAddr {
     match family {
         Family::Ipv4 => ip(&format!("192.0.2.{host}")),
         Family::Ipv6 => ip(&format!("fe80::{host:x}")),
@@ -90,7 +90,7 @@ impl Director {
     }
 
     pub(crate) fn link(&mut self, interface: &str, up: bool) -> Vec<Action> {
-        let sources = vec![source(Family::Ipv4, 5), source(Family::Ipv6, 5)];
+        let sources = vec![advertised_by(Family::Ipv4, 5), advertised_by(Family::Ipv6, 5)];
         self.handle(Input::Link { interface: interface.into(), up, sources })
     }
 
@@ -102,7 +102,7 @@ impl Director {
     }
 
     pub(crate) fn receive(&mut self, router: &Router, host: u8, advert: &Advert) -> Vec<Action> {
-        let (source, destination) = (source(router.family, host), multicast(router.family));
+        let (source, destination) = (advertised_by(router.family, host), multicast(router.family));
         let mut message = Vec::new();
         encode(advert, router.checksum, source, destination, &mut message);
         let (interface, message) = (&*router.interface, &*message);
