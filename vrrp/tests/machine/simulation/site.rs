@@ -52,7 +52,7 @@ impl Site {
             router.preempt = preempt;
             router.preempt_delay = self.interval * random.u32(..4) * u32::from(random.bool());
             if router.version == Version::V3 {
-                router.interval = router.interval * random.u32(1..=2);
+                router.interval *= random.u32(1..=2);
                 router.checksum = random.choice([Checksum::Message, Checksum::PseudoHeader]).unwrap();
             }
             if matches!(router.peers, Peers::Unicast { .. }) {
