@@ -154,8 +154,16 @@ impl Question {
 /// A check's outcome in the engine's terms.
 pub fn outcome(outcome: tidegate_checkers::Outcome) -> engine::Outcome {
     use engine::OutcomeKind as Kind;
-    use tidegate_checkers::Outcome as It;
+    use tidegate_checkers::{Advice, Outcome as It};
+    let mut advice = None;
     let (kind, detail) = match outcome {
+        It::Advised(text, asked) => {
+            advice = Some(match asked {
+                Advice::Weight(weight) => engine::Advice::Weight(weight),
+                Advice::Percent(percent) => engine::Advice::Percent(percent),
+            });
+            (Kind::Passed, text)
+        }
         It::Passed(text) => (Kind::Passed, text),
         It::Refused => (Kind::Refused, String::new()),
         It::Reset(text) => (Kind::Reset, text),
@@ -166,7 +174,7 @@ pub fn outcome(outcome: tidegate_checkers::Outcome) -> engine::Outcome {
         It::WrongAnswer(text) => (Kind::WrongAnswer, text),
         It::NotRun(text) => (Kind::NotRun, text),
     };
-    engine::Outcome { kind, detail: detail.into() }
+    engine::Outcome { kind, detail: detail.into(), advice }
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub use command::{Command, Ended, User};
 pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, Step};
 pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
 pub use ipnet::IpNet;
-pub use outcome::Outcome;
+pub use outcome::{Advice, Outcome};
 pub use probe::{Observation, Probe, Target};
 pub use radius::{RadiusAttribute, RadiusCode, RadiusMethod, RadiusRequest, RadiusSpec};
 pub use regex::Regex;

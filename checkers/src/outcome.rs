@@ -5,6 +5,8 @@
 pub enum Outcome {
     /// The server answered as it should; the text says what it answered (`200 OK`) and may be empty.
     Passed(String),
+    /// The same, and what weight the server should have.
+    Advised(String, Advice),
     /// The connection was refused.
     Refused,
     /// The connection was reset or closed early; the text says at which step.
@@ -21,4 +23,13 @@ pub enum Outcome {
     WrongAnswer(String),
     /// The check could not be run for a reason of our own; it says nothing about the server.
     NotRun(String),
+}
+
+/// What weight a check asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// This one.
+    Weight(u32),
+    /// So many hundredths of the configured weight, rounded up; over 100 for more of it.
+    Percent(u32),
 }

@@ -17,6 +17,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use crate::advice::Advice;
 use crate::config::{self, Initially};
 use crate::input::{Observation, Outcome, OutcomeKind};
 
@@ -62,6 +63,8 @@ pub(crate) struct Check {
     pub(crate) verdict: Verdict,
     /// At most [`HISTORY`], the oldest first. Bounded by runs and not by outcomes: a steady server costs one.
     pub(crate) history: Vec<Run>,
+    /// Of the last pass.
+    pub(crate) advice: Option<Advice>,
 }
 
 impl Check {
@@ -89,7 +92,10 @@ impl Check {
         let (verdict, reason) = match outcome.kind {
             OutcomeKind::NotRun => return None,
             kind if kind.is_failure() => self.verdict.fail(rules, outcome),
-            _ => self.verdict.pass(rules, outcome),
+            _ => {
+                self.advice = outcome.advice;
+                self.verdict.pass(rules, outcome)
+            }
         };
         self.verdict = verdict;
         reason

@@ -29,6 +29,19 @@ pub enum Event {
         /// Why, for people: `3 failures in a row, the last: refused`.
         reason: String,
     },
+    /// A check has asked for another weight.
+    Weight {
+        /// Name of the virtual server.
+        virtual_server: Arc<str>,
+        /// Key of the real server.
+        real_server: SocketAddr,
+        /// Which check.
+        check: Arc<str>,
+        /// The weight until now.
+        before: u32,
+        /// The weight from now on, while the server is healthy.
+        weight: u32,
+    },
     /// A virtual server's quorum changed.
     Quorum {
         /// Name of the virtual server.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::advice::Advice;
+
 /// Names one probe: one question to one target with one timing.
 ///
 /// An id is never given to another probe. When the question or the timing changes on a reload the probe gets a
@@ -39,6 +41,8 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// The details, for people; empty when the kind says it all.
     pub detail: Arc<str>,
+    /// What weight the server should have, if it passed and the check says so; it holds until the next pass.
+    pub advice: Option<Advice>,
 }
 
 /// Classes of outcome.

@@ -20,6 +20,7 @@
 //! Inside, each layer knows only the one below it: the engine (time, keys, subscriptions) holds virtual
 //! servers (quorum, sorry server), which hold real servers (health, weight), which hold checks (verdicts).
 
+mod advice;
 mod check;
 mod config;
 mod effects;
@@ -34,6 +35,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+pub use advice::Advice;
 pub use check::{Run, Verdict};
 pub use config::{Check, Config, Initially, RealServer, VirtualServer};
 pub use effects::{Desired, Destination, Effects, Event, Role};

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::advice;
 use crate::check::{Check, Verdict};
 use crate::config::{self, Initially};
 use crate::effects::{Destination, Role};
@@ -66,6 +67,8 @@ pub(crate) struct RealServer {
     pub(crate) address: SocketAddr,
     pub(crate) configured_weight: u32,
     pub(crate) operator_weight: Option<u32>,
+    /// What the checks' advice makes of the configured weight.
+    pub(crate) advised_weight: Option<u32>,
     pub(crate) drained: bool,
     pub(crate) health: Health,
     pub(crate) reason: Reason,
@@ -79,6 +82,7 @@ impl RealServer {
             address: config.address,
             configured_weight: config.weight,
             operator_weight: None,
+            advised_weight: None,
             drained: false,
             health: Health::Unknown { since: now, assumed_up: false },
             reason: Reason {
@@ -117,6 +121,7 @@ impl RealServer {
             check.unwrap_or_default().begin(if up { Initially::Up } else { rule.initially })
         };
         self.checks = rules.iter().zip(origin).map(carried).collect();
+        self.advise();
         let changed = self.settle(now);
         if changed {
             self.reason = Reason { check: None, text: "no check is against it after a reload".into() };
@@ -143,7 +148,9 @@ impl RealServer {
         seen: &Observation,
     ) -> bool {
         let (Some(state), Some(rule)) = (self.checks.get_mut(check), rules.get(check)) else { return false };
-        let Some(text) = state.observe(now, rule, seen) else { return false };
+        let text = state.observe(now, rule, seen);
+        self.advise();
+        let Some(text) = text else { return false };
         let changed = self.settle(now);
         if changed || self.reason.check.as_ref() == Some(&rule.key) {
             self.reason = Reason { check: Some(rule.key.clone()), text: text.into() };
@@ -207,7 +214,12 @@ impl RealServer {
 
     /// The weight that a healthy server has after its slow start.
     pub(crate) fn target(&self) -> u32 {
-        self.operator_weight.unwrap_or(self.configured_weight)
+        self.operator_weight.or(self.advised_weight).unwrap_or(self.configured_weight)
+    }
+
+    fn advise(&mut self) {
+        let advice = self.checks.iter().filter_map(|check| check.advice);
+        self.advised_weight = advice::weight(self.configured_weight, advice);
     }
 
     /// Time on the ramp.

@@ -59,6 +59,8 @@ pub struct RealServerStatus<'a> {
     pub configured_weight: u32,
     /// The operator's weight, which takes its place.
     pub operator_weight: Option<u32>,
+    /// The weight that its checks ask for, which takes the configured one's place.
+    pub advised_weight: Option<u32>,
     /// Whether an operator has drained it.
     pub drained: bool,
     /// The weight in [`Desired`](crate::Desired): 0 unless healthy, less than the whole during a slow start,
@@ -114,6 +116,7 @@ impl<'a> VirtualServerStatus<'a> {
             address: state.address,
             configured_weight: state.configured_weight,
             operator_weight: state.operator_weight,
+            advised_weight: state.advised_weight,
             drained: state.drained,
             weight: virtual_server.destination(index, now).weight,
             health: state.health,

@@ -94,8 +94,21 @@ impl VirtualServer {
         events: &mut Vec<Event>,
     ) {
         let server = &mut self.real_servers[real_server];
-        if server.observe(now, &self.checks, check, seen) {
+        let before = server.target();
+        let changed = server.observe(now, &self.checks, check, seen);
+        if changed {
             events.push(health_event(&self.name, server));
+        }
+        if server.target() != before {
+            events.push(Event::Weight {
+                virtual_server: self.name.clone(),
+                real_server: server.address,
+                check: self.checks[check].key.clone(),
+                before,
+                weight: server.target(),
+            });
+        }
+        if changed || server.target() != before {
             self.judge(now, events);
         }
     }

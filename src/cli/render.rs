@@ -191,7 +191,7 @@ fn row(it: &RealServer) -> [String; 9] {
 }
 
 fn target_weight(it: &RealServer) -> u32 {
-    it.operator_weight.unwrap_or(it.configured_weight)
+    it.operator_weight.or(it.advised_weight).unwrap_or(it.configured_weight)
 }
 
 /// The reason and, of each check, the last outcome.
@@ -206,6 +206,8 @@ fn why(it: &RealServer) -> String {
     }
     if it.operator_weight.is_some() {
         parts.push(format!("* weight set by an operator, configured {}", it.configured_weight));
+    } else if it.advised_weight.is_some() {
+        parts.push(format!("weight by its checks, configured {}", it.configured_weight));
     }
     if it.traffic.connect_failures > 0 {
         parts.push(format!("{} failed connects", count(it.traffic.connect_failures)));
@@ -253,6 +255,7 @@ mod tests {
             weight,
             configured_weight: 10,
             operator_weight: None,
+            advised_weight: None,
             drained: false,
             max_connections: 0,
             traffic: Traffic::default(),

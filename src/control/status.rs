@@ -166,6 +166,9 @@ pub struct RealServer {
     pub configured_weight: u32,
     /// What an operator says in its place.
     pub operator_weight: Option<u32>,
+    /// What its checks make of the configured weight.
+    #[serde(default)]
+    pub advised_weight: Option<u32>,
     /// An operator has drained it.
     pub drained: bool,
     /// The most connections; 0: no limit.

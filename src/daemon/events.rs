@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tidegate_engine::Event;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 // When a switch dies, thousands of servers go down at once: beyond this many lines in a window they are counted.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -59,6 +59,14 @@ fn line(event: &Event) {
         }
         Event::Health { virtual_server, real_server, healthy: false, check, reason } => {
             warn!(%virtual_server, %real_server, %check, reason, "real server is down: no new connections");
+        }
+        // A load that goes up and down would fill the log; whether there is traffic at all belongs in it.
+        Event::Weight { virtual_server, real_server, check, before, weight } => {
+            if *weight == 0 || *before == 0 {
+                info!(%virtual_server, %real_server, %check, before, weight, "a check asks for another weight");
+            } else {
+                debug!(%virtual_server, %real_server, %check, before, weight, "a check asks for another weight");
+            }
         }
         Event::Quorum { virtual_server, held, sum, quorum, hysteresis, sorry_server } => {
             let sorry_server = sorry_server.map(|it| it.to_string()).unwrap_or_default();

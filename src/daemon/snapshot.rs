@@ -114,6 +114,7 @@ fn real_server(now: Instant, state: RealServerStatus<'_>, configured: &config::R
         weight: state.weight,
         configured_weight: state.configured_weight,
         operator_weight: state.operator_weight,
+        advised_weight: state.advised_weight,
         drained: state.drained,
         max_connections: configured.max_connections,
         traffic: Traffic::default(),

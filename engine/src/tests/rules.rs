@@ -69,7 +69,7 @@ fn each_change_of_health_says_why() {
 
 #[test]
 fn an_outcome_is_shown_with_its_detail() {
-    let outcome = |kind, detail: &str| Outcome { kind, detail: detail.into() }.to_string();
+    let outcome = |kind, detail: &str| Outcome { kind, detail: detail.into(), advice: None }.to_string();
     assert_eq!(outcome(OutcomeKind::WrongAnswer, "status 503"), "wrong answer: status 503");
     assert_eq!(outcome(OutcomeKind::ConnectTimeout, ""), "timed out in connect");
 }
@@ -128,7 +128,7 @@ fn history_keeps_the_last_runs_of_equal_outcomes() {
     let mut bench = ramping();
     let start = bench.now;
     let _ = bench.later(SECOND);
-    let outcome = Outcome { kind: OutcomeKind::Passed, detail: "".into() };
+    let outcome = Outcome { kind: OutcomeKind::Passed, detail: "".into(), advice: None };
     let slower = Observation { probe: probe(1, 0), outcome: outcome.clone(), latency: SECOND };
     let _ = bench.engine.handle(bench.now, Input::Observation(slower));
     let history = bench.server(1).checks().next().unwrap().history;

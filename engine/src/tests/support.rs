@@ -54,7 +54,7 @@ pub(super) fn only(virtual_server: VirtualServer) -> Config {
 }
 
 pub(super) fn observation(probe: ProbeId, kind: OutcomeKind) -> Input {
-    let outcome = Outcome { kind, detail: "".into() };
+    let outcome = Outcome { kind, detail: "".into(), advice: None };
     Input::Observation(Observation { probe, outcome, latency: Duration::from_millis(1) })
 }
 
@@ -164,6 +164,9 @@ fn tell(event: &Event) -> String {
             let state = if *held { "gained" } else { "lost" };
             let sorry = if sorry_server.is_some() { ", sorry server" } else { "" };
             format!("quorum {state} at {sum} for {quorum} ± {hysteresis}{sorry}")
+        }
+        Event::Weight { real_server, check, before, weight, .. } => {
+            format!("{} weight {weight} in place of {before} by {check:?}", real_server.ip())
         }
         Event::Operator { real_server, what, .. } => format!("{} {what}", real_server.ip()),
     }
