@@ -314,6 +314,7 @@ proptest! {
                             }
                             quorums.push((virtual_server, held));
                         }
+                        Event::Weight { .. } => panic!("no check here asks for a weight"),
                         Event::Operator { .. } => assert!(matches!(timed.1, Step::Command(_))),
                     }
                 }

@@ -77,7 +77,7 @@ impl Brain for Tidegate {
     fn observe(&mut self, now: f64, seen: Seen) {
         let observation = Observation {
             probe: ProbeId(seen.server as u64),
-            outcome: Outcome { kind: seen.kind, detail: "".into() },
+            outcome: Outcome { kind: seen.kind, detail: "".into(), advice: None },
             latency: Duration::from_secs_f64(seen.latency),
         };
         self.handle(now, Input::Observation(observation));
