@@ -1,14 +1,20 @@
 //! One run of one probe, from the first packet to the outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
 use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
-use crate::{Observation, Outcome, Probe, Spec, TlsSpec, clock, dialogue, dns, http, radius, socket};
+use crate::{
+    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, http, radius, script,
+    socket,
+};
+
+/// What a program that is killed at its deadline still has for our own work with it.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Asks the probe's question once. Reads the certificate files that it names; a [`Runner`](crate::Runner) reads them
 /// once for all of its probes.
@@ -29,7 +35,8 @@ impl Check {
             Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, tls::alpn(spec.version))),
             Spec::Dialogue(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
             Spec::Dns(spec) => spec.tls().map(|tls| contexts.get(tls, &[])),
-            Spec::Tcp | Spec::Radius(_) => None,
+            Spec::Agent(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
+            Spec::Tcp | Spec::Radius(_) | Spec::Script(_) | Spec::File(_) => None,
         };
         Self { probe, tls }
     }
@@ -42,16 +49,26 @@ impl Check {
         let trace = Trace::new();
         let start = clock::now();
         let deadline = start + self.probe.timeout;
-        let answer = timeout_at(deadline.into(), self.ask(tls, &trace)).await;
-        let end = clock::now();
+        // A program has this deadline for itself, to be killed at it; what it wrote takes a moment more.
+        let grace = if let Spec::Script(_) = *self.probe.spec { GRACE } else { Duration::ZERO };
+        let answer = timeout_at((deadline + grace).into(), self.ask(tls, &trace)).await;
         let outcome = match answer {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
-            Err(_) => match lag(end.saturating_duration_since(deadline), self.probe.timeout) {
-                Some(lag) => lag,
-                None => trace.timed_out(self.probe.timeout),
-            },
+            Err(_) => self.timed_out(deadline + grace, &trace),
         };
-        self.observation(outcome, end - start)
+        let outcome = if let Spec::Agent(_) = *self.probe.spec { agent::unheard(outcome) } else { outcome };
+        self.observation(outcome, clock::now() - start)
+    }
+
+    fn timed_out(&self, deadline: Instant, trace: &Trace) -> Outcome {
+        let timeout = self.probe.timeout;
+        match lag(clock::now().saturating_duration_since(deadline), timeout) {
+            Some(lag) => lag,
+            None if matches!(*self.probe.spec, Spec::File(_) | Spec::Script(_)) => {
+                Outcome::NotRun(format!("we could not do it within {timeout:?}: this system is too slow"))
+            }
+            None => trace.timed_out(timeout),
+        }
     }
 
     /// The configuration for TLS. Waiting for it is no time of the server's, but it does not last for ever either.
@@ -71,6 +88,12 @@ impl Check {
         match &*self.probe.spec {
             Spec::Tcp => socket::connect(target).await.map(|_| Outcome::Passed(String::new())),
             Spec::Http(spec) => http::ask(target, spec, tls, trace).await,
+            Spec::Agent(spec) => {
+                let tls = self.around(spec.tls.as_ref(), tls)?;
+                agent::ask(target, spec, tls.as_ref(), trace).await
+            }
+            Spec::File(spec) => Ok(file::look(spec, target).await),
+            Spec::Script(spec) => Ok(script::run(spec, target, self.probe.timeout).await),
             Spec::Dialogue(spec) => {
                 let tls = self.around(spec.tls.as_ref(), tls)?;
                 dialogue::ask(target, spec, tls.as_ref(), trace).await

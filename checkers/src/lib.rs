@@ -13,6 +13,7 @@
 //! [`Spec`] and [`Outcome`] are pure: what is asked and what came of it. Everything that a server sends is bounded in
 //! size and time, and what of it gets into an [`Outcome`] is cut and escaped.
 
+mod agent;
 mod check;
 mod clock;
 mod command;
@@ -20,12 +21,14 @@ mod datagram;
 mod dialogue;
 mod dns;
 mod failure;
+mod file;
 mod http;
 mod outcome;
 mod probe;
 mod radius;
 mod runner;
 mod schedule;
+mod script;
 mod secret;
 mod socket;
 mod spec;
@@ -34,10 +37,12 @@ mod text;
 mod tls;
 mod trace;
 
+pub use agent::AgentSpec;
 pub use check::run;
 pub use command::{Command, Ended, User};
 pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, Step};
 pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
+pub use file::{FileMeaning, FileSpec};
 pub use ipnet::IpNet;
 pub use outcome::{Advice, Outcome};
 pub use probe::{Observation, Probe, Target};
@@ -45,6 +50,7 @@ pub use radius::{RadiusAttribute, RadiusCode, RadiusMethod, RadiusRequest, Radiu
 pub use regex::Regex;
 pub use runner::{Runner, Settings};
 pub use schedule::Stats;
+pub use script::ScriptSpec;
 pub use secret::Secret;
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,

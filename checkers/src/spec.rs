@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use crate::{DialogueSpec, DnsSpec, RadiusSpec};
+use crate::{AgentSpec, DialogueSpec, DnsSpec, FileSpec, RadiusSpec, ScriptSpec};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,6 +23,12 @@ pub enum Spec {
     Dns(Box<DnsSpec>),
     /// A RADIUS request is answered as it should be.
     Radius(Box<RadiusSpec>),
+    /// A program of the operator's says so.
+    Script(Box<ScriptSpec>),
+    /// An agent on the server says so.
+    Agent(Box<AgentSpec>),
+    /// A file of the director's does not say otherwise.
+    File(Box<FileSpec>),
 }
 
 /// An HTTP request and what its answer must look like.
