@@ -166,7 +166,7 @@ pub(crate) fn keep_fixed(running: &Director, new: &mut Director) -> Vec<&'static
     pairs.filter(|(kept, wanted)| kept != wanted).map(|((key, _), _)| key).collect()
 }
 
-fn director(it: &Director) -> [(&'static str, String); 11] {
+fn director(it: &Director) -> [(&'static str, String); 12] {
     [
         ("id", quoted(&it.id)),
         ("control_socket", file(&it.control_socket)),
@@ -175,6 +175,7 @@ fn director(it: &Director) -> [(&'static str, String); 11] {
         ("resync_interval", duration(it.resync_interval)),
         ("proxy_threads", or_none(it.proxy_threads)),
         ("max_concurrent_checks", it.max_concurrent_checks.to_string()),
+        ("max_concurrent_scripts", it.max_concurrent_scripts.to_string()),
         ("log.format", it.log.format.to_string()),
         ("log.level", it.log.level.to_string()),
         ("ipvs.timeouts", it.ipvs.timeouts.to_string()),

@@ -65,15 +65,14 @@ impl ScriptSpec {
 }
 
 fn judge(ended: &Ended, dynamic: bool, limit: Duration) -> Outcome {
-    let wrote = match ended.output.as_str() {
-        "\"\"" => String::new(),
-        output => format!(": {output}"),
-    };
+    // Without the end of the last line.
+    let said = ended.output.trim_matches('"').trim_end_matches("\\n");
+    let wrote = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };
     let Some(status) = ended.status else {
         return Outcome::AnswerTimeout(format!("killed after {limit:?}{wrote}"));
     };
     match (status.code(), status.signal()) {
-        (Some(0), _) => Outcome::Passed(ended.output.trim_matches('"').to_owned()),
+        (Some(0), _) => Outcome::Passed(said.to_owned()),
         (Some(code @ 2..=255), _) if dynamic => {
             Outcome::Advised(format!("weight {}{wrote}", code - 2), Advice::Weight(code.unsigned_abs() - 2))
         }
@@ -99,7 +98,7 @@ mod tests {
     fn exit_statuses() {
         let code = |code: i32| Some(code << 8);
         let wrong = |text: &str| Outcome::WrongAnswer(text.to_owned());
-        assert_eq!(judged(code(0), "\"fine\"", true), Outcome::Passed("fine".to_owned()));
+        assert_eq!(judged(code(0), "\"fine\\n\"", true), Outcome::Passed("fine".to_owned()));
         assert_eq!(judged(code(1), "\"no\"", true), wrong("exit status 1: \"no\""));
         assert_eq!(judged(code(2), "\"\"", false), wrong("exit status 2"));
         let advised = |weight| Outcome::Advised(format!("weight {weight}"), Advice::Weight(weight));

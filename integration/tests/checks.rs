@@ -14,6 +14,8 @@ mod mail;
 mod misbehaving;
 #[path = "checks/network.rs"]
 mod network;
+#[path = "checks/programs.rs"]
+mod programs;
 #[path = "checks/radius.rs"]
 mod radius;
 #[path = "checks/runner.rs"]

@@ -1,6 +1,8 @@
 //! What the director makes of a pool: health, quorum, and who gets the traffic, seen by clients and in the status.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "pool/advice.rs"]
+mod advice;
 #[path = "pool/checks.rs"]
 mod checks;
 #[path = "pool/quorum.rs"]

@@ -26,6 +26,7 @@ impl Default for Director {
             resync_interval: Duration::from_secs(10),
             proxy_threads: None,
             max_concurrent_checks: 10_000,
+            max_concurrent_scripts: 32,
             log: Log { format: LogFormat::default(), level: LogLevel::default() },
             ipvs: Ipvs::default(),
         }
@@ -50,6 +51,9 @@ pub(super) fn read(mut table: Table<'_>) -> Director {
     director.proxy_threads = table.take("proxy_threads", integer(1..=1024)).map(|threads| threads.value);
     if let Some(most) = table.take("max_concurrent_checks", integer(1..=1_000_000)) {
         director.max_concurrent_checks = most.value;
+    }
+    if let Some(most) = table.take("max_concurrent_scripts", integer(1..=10_000)) {
+        director.max_concurrent_scripts = most.value;
     }
     if let Some(table) = table.table("log", "[director.log]") {
         director.log = log(table);

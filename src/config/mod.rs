@@ -17,6 +17,7 @@
 
 mod again;
 mod check;
+mod command;
 mod dataplane;
 mod director;
 mod forwarding;
@@ -40,6 +41,7 @@ mod virtual_server;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,6 +107,8 @@ struct Context {
     /// What many checks have in common is stored once.
     specs: HashSet<Arc<Spec>>,
     check_names: HashSet<Arc<str>>,
+    /// The virtual server that is being read, and its first address.
+    served: (Arc<str>, Option<SocketAddr>),
     regexes: BTreeMap<String, ::regex::Regex>,
     patterns: BTreeMap<String, Pattern>,
     /// Files that were looked at, and whether they are of use.

@@ -48,6 +48,8 @@ pub struct Director {
     pub proxy_threads: Option<u16>,
     /// Checks that may run at the same time.
     pub max_concurrent_checks: u32,
+    /// Programs of checks that may run at the same time.
+    pub max_concurrent_scripts: u32,
     /// `[director.log]`
     pub log: Log,
     /// `[director.ipvs]`

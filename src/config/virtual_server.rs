@@ -196,6 +196,11 @@ impl Context {
         for it in listen {
             self.listens.push(At { value: (it.value, dataplane, name.clone()), place: it.place });
         }
+        let address = listen.iter().find_map(|it| match it.value {
+            Listen::Address { address, .. } => Some(address),
+            Listen::Fwmark { .. } => None,
+        });
+        self.served = (name.clone(), address);
         name
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_checkers::{Observation, Probe, Runner};
+use tidegate_checkers::{Observation, Probe};
 use tidegate_engine::{Effects, Engine, Input};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,6 +18,7 @@ use super::events::EventLog;
 use super::flood::Flood;
 use super::loader::{Loaded, Loader};
 use super::notify::{Notifier, watchdog_interval};
+use super::runners::Runners;
 use crate::clock;
 use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Request};
@@ -47,7 +48,7 @@ pub(super) struct EventLoop {
     pub(super) generation: u64,
     pub(super) last_error: Option<String>,
     pub(super) engine: Engine,
-    pub(super) runner: Runner,
+    pub(super) runner: Runners,
     /// Until every dataplane has had its first table: what is to be checked then.
     first_probes: Option<Arc<Vec<Arc<Probe>>>>,
     pub(super) reports: BTreeMap<DataplaneKind, Report>,
@@ -101,10 +102,7 @@ impl EventLoop {
         let (request, requests) = mpsc::channel(REQUESTS);
         let (report, reports) = mpsc::channel(REPORTS);
         let (load, loads) = mpsc::channel(1);
-        let settings = tidegate_checkers::Settings {
-            max_concurrent: model.director.max_concurrent_checks as usize,
-            seed: seed(&model.director.id),
-        };
+        let seed = seed(&model.director.id);
         let dataplanes = Dataplanes::start(dataplanes, model.director.resync_interval, &report)?;
         let server = control::serve(socket, request, dataplanes.counter_sources());
         tokio::spawn(async move {
@@ -121,7 +119,7 @@ impl EventLoop {
             generation: 0,
             last_error: None,
             engine: Engine::new(),
-            runner: Runner::start(settings, observations),
+            runner: Runners::start(&model.director, seed, &observations),
             first_probes: Some(Arc::default()),
             reports: BTreeMap::new(),
             not_run: 0,
@@ -391,7 +389,7 @@ impl EventLoop {
         self.notifier.stopping("waiting for connections to end");
         self.stopping = Some(now + grace);
         self.first_probes = None;
-        self.runner.update(Vec::new());
+        self.runner.update(Arc::default());
         self.dataplanes.stop_accepting();
     }
 

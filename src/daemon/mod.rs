@@ -16,6 +16,7 @@ mod flood;
 mod loader;
 mod logging;
 mod notify;
+mod runners;
 mod snapshot;
 
 use std::num::NonZero;

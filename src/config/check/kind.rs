@@ -2,7 +2,7 @@
 
 use tidegate_checkers::Preset;
 
-use super::{dialogue, dns, http, login, preset, radius, security, tls};
+use super::{agent, dialogue, dns, file, http, login, preset, radius, script, security, tls};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -15,6 +15,9 @@ pub(super) enum Kind {
     Dns,
     Radius,
     Dialogue,
+    Script,
+    Agent,
+    File,
     Preset(Preset),
     None,
 }
@@ -35,6 +38,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("redis", Kind::Preset(Preset::Redis)),
     ("memcached", Kind::Preset(Preset::Memcached)),
     ("sieve", Kind::Preset(Preset::Sieve)),
+    ("script", Kind::Script),
+    ("agent", Kind::Agent),
+    ("file", Kind::File),
     ("none", Kind::None),
 ];
 
@@ -55,6 +61,9 @@ impl Kind {
             Self::Tcp | Self::None => &[],
             Self::Http => &[&http::KEYS],
             Self::Https => &[&http::KEYS, &tls::KEYS],
+            Self::Script => &[&script::KEYS],
+            Self::Agent => &[&agent::KEYS, &security::KEYS],
+            Self::File => &[&file::KEYS],
             Self::Dialogue => &[&dialogue::KEYS, &security::KEYS],
             Self::Preset(Preset::Smtp | Preset::Submission) => {
                 &[&security::KEYS, &login::KEYS, &preset::HELO]

@@ -2,13 +2,16 @@
 //!
 //! A file for each type of check: its keys, how they become a [`Spec`], and how that is shown in return.
 
+mod agent;
 mod dialogue;
 mod dns;
+mod file;
 mod http;
 mod kind;
 mod login;
 mod preset;
 mod radius;
+mod script;
 mod security;
 mod tls;
 
@@ -140,6 +143,10 @@ fn checked(
         Some(format!("`{key}` belongs to checks of type {owners}, and this one is \"{own}\""))
     });
     let kind = kind.unwrap_or(Kind::Tcp);
+    let elsewhere = keys.port.is_some() || keys.connect_to.is_some();
+    if kind == Kind::Agent && !elsewhere && table.whole() {
+        table.note(table.place, "a check of type \"agent\" needs `port`: the agent's own, not the service's");
+    }
 
     let timing_place = keys.timeout.as_ref().or(keys.interval.as_ref()).map(|it| it.place);
     let bind_place = keys.bind.as_ref().map(|it| it.place);
@@ -172,6 +179,9 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
     match kind {
         Some(Kind::Tcp | Kind::None) => Some(Spec::Tcp),
         Some(Kind::Http) => Some(http::read(table, false, context)),
+        Some(Kind::Agent) => Some(agent::read(table, context)),
+        Some(Kind::File) => file::read(table),
+        Some(Kind::Script) => script::read(table, context),
         Some(Kind::Dialogue) => Some(dialogue::read(table, context)),
         Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
         Some(Kind::Dns) => dns::read(table, context),
@@ -185,6 +195,9 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
 pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
     let (kind, mut answers) = match spec {
         Spec::Tcp => (Kind::Tcp, Vec::new()),
+        Spec::Agent(spec) => (Kind::Agent, agent::question(spec)),
+        Spec::File(spec) => (Kind::File, file::question(spec)),
+        Spec::Script(spec) => (Kind::Script, script::question(spec)),
         Spec::Dialogue(spec) => (spec.preset.map_or(Kind::Dialogue, Kind::Preset), dialogue::question(spec)),
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
         Spec::Dns(spec) => (Kind::Dns, dns::question(spec)),
@@ -249,12 +262,14 @@ fn build(keys: CheckKeys, spec: Spec, name: String, context: &mut Context) -> Ch
     let interval = pick(keys.interval.as_ref(), defaults.interval.as_ref()).unwrap_or(DEFAULT_INTERVAL);
     let timeout =
         pick(keys.timeout.as_ref(), defaults.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT.min(interval));
+    // An agent may never be heard; then it is for other checks to say.
+    let initially = if let Spec::Agent(_) = spec { Initially::Up } else { Initially::default() };
     Check {
         interval,
         timeout,
         rise: pick(keys.rise.as_ref(), defaults.rise.as_ref()).unwrap_or(DEFAULT_RISE),
         fall: pick(keys.fall.as_ref(), defaults.fall.as_ref()).unwrap_or(DEFAULT_FALL),
-        initially: pick(keys.initially.as_ref(), defaults.initially.as_ref()).unwrap_or_default(),
+        initially: pick(keys.initially.as_ref(), defaults.initially.as_ref()).unwrap_or(initially),
         only_admission: pick(keys.only_admission.as_ref(), defaults.only_admission.as_ref()).unwrap_or(false),
         port: pick(keys.port.as_ref(), defaults.port.as_ref()),
         connect_to: pick(keys.connect_to.as_ref(), defaults.connect_to.as_ref()),

@@ -30,9 +30,7 @@ pub(super) fn read(
 ) -> Security {
     match table.take("tls", one_of(words)).map_or(default, |it| it.value) {
         Mode::None => {
-            for key in tls::KEYS {
-                table.refuse(key, format!("`{key}` means nothing without TLS, and `tls` is \"none\""));
-            }
+            tls::refuse(table, "tls");
             Security::None
         }
         Mode::Implicit => Security::Tls(tls::read(table, context)),

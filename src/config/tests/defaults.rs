@@ -34,7 +34,7 @@ fn of_the_director() {
     assert_eq!(director.shutdown_grace, Duration::from_secs(30));
     assert_eq!(director.resync_interval, Duration::from_secs(10));
     assert_eq!(director.proxy_threads, None);
-    assert_eq!(director.max_concurrent_checks, 10_000);
+    assert_eq!((director.max_concurrent_checks, director.max_concurrent_scripts), (10_000, 32));
     assert_eq!((director.log.format, director.log.level), (LogFormat::Text, LogLevel::Info));
 }
 

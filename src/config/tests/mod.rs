@@ -1,5 +1,6 @@
 //! What is read, what stands for what is not written, and that no text can break the reader.
 
+mod advice;
 mod again;
 mod defaults;
 mod dns;

@@ -29,7 +29,7 @@ fn tls() {
     let insecure = Some(TlsSpec { insecure: true, ..TlsSpec::default() });
     assert_eq!(tls("type = \"submission\"\ninsecure = true"), (insecure, Some(5)));
     wrong("type = \"redis\"\ntls = \"starttls\"", "`tls` must be one of \"none\", \"implicit\"");
-    wrong("type = \"imap\"\nsni = \"a\"", "`sni` means nothing without TLS");
+    wrong("type = \"imap\"\nsni = \"a\"", "`sni` means nothing without `tls`");
 }
 
 #[test]

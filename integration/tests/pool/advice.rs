@@ -1,0 +1,96 @@
+//! Weights that checks ask for.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tidegate_integration::clock::{now, wait_for};
+use tidegate_integration::director::Director;
+use tidegate_integration::sockets::{free_port, serve};
+use tidegate_integration::web::Web;
+
+use crate::{PATIENCE, shares, virtual_server, wait_for_servers};
+
+fn weight(director: &Director, server: &Web) -> u64 {
+    director.real_server("web", &server.address().to_string())["weight"].as_u64().unwrap()
+}
+
+fn wait_for_weight(director: &Director, server: &Web, expected: u64) {
+    wait_for(&format!("weight {expected}"), PATIENCE, || {
+        (weight(director, server) == expected).then_some(())
+    });
+}
+
+#[test]
+fn an_agent_and_a_file_set_weights() {
+    let (pool, listen) = ([Web::start(), Web::start()], free_port());
+    let said = Arc::new(Mutex::new("100%"));
+    let line = Arc::clone(&said);
+    let agent = serve(move |mut stream| {
+        let _gone = writeln!(stream, "{}", line.lock().unwrap());
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let timing = "interval = \"100ms\"\ntimeout = \"100ms\"";
+    let lines = format!(
+        "scheduler = \"wrr\"\n[[virtual_server.check]]\ntype = \"tcp\"\n{timing}\n[[virtual_server.check]]\n\
+         type = \"agent\"\nconnect_to = \"{agent}\"\n{timing}\n[[virtual_server.check]]\ntype = \"file\"\n\
+         path = \"{}/{{address}}:{{port}}\"\n{timing}",
+        folder.path().display()
+    );
+    let servers = pool.each_ref().map(|it| (it.address(), "weight = 10"));
+    let director = Director::start(&virtual_server("web", listen, &lines, &servers));
+    let [one, two] = &pool;
+    wait_for_weight(&director, one, 10);
+
+    *said.lock().unwrap() = "up 30%";
+    wait_for_weight(&director, one, 3);
+    wait_for_weight(&director, two, 3);
+    assert_eq!(shares(listen, 20).values().sum::<usize>(), 20);
+
+    let out = folder.path().join(one.address().to_string());
+    std::fs::write(&out, "").unwrap();
+    wait_for_weight(&director, one, 0);
+    wait_for_servers(listen, &[two]);
+    let told = director.real_server("web", &one.address().to_string());
+    assert_eq!((&told["state"], &told["advised_weight"]), (&"up".into(), &0.into()));
+
+    std::fs::remove_file(out).unwrap();
+    wait_for_servers(listen, &[one, two]);
+    *said.lock().unwrap() = "down";
+    director.wait_for_state("web", &one.address().to_string(), "down");
+}
+
+/// Programs that take their time, many more than may run at once, hold up nobody but themselves.
+#[test]
+fn scripts_do_not_delay_other_checks() {
+    const SCRIPTS: u8 = 250;
+    let seen = Arc::new(Mutex::new(Vec::<Instant>::new()));
+    let times = Arc::clone(&seen);
+    let checked = serve(move |_stream| times.lock().unwrap().push(now()));
+    let timing = "interval = \"1s\"\ntimeout = \"1s\"";
+    let script =
+        format!("[virtual_server.check]\ntype = \"script\"\ncommand = [\"/bin/sleep\", \"0.5\"]\n{timing}");
+    let servers: Vec<(SocketAddr, &str)> =
+        (1..=SCRIPTS).map(|host| (SocketAddr::from(([127, 0, 1, host], 80)), "")).collect();
+    let configuration = virtual_server("scripts", free_port(), &script, &servers)
+        + &virtual_server(
+            "web",
+            free_port(),
+            "check = { type = \"tcp\", interval = \"200ms\" }",
+            &[(checked, "")],
+        );
+    let director = Director::start(&configuration);
+    std::thread::sleep(Duration::from_secs(4));
+    let status = director.status();
+    drop(director);
+
+    let times = seen.lock().unwrap();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let worst = gaps.max().unwrap_or_default();
+    assert!(
+        times.len() >= 10 && worst < Duration::from_secs(1),
+        "{} checks, {worst:?}: {status}",
+        times.len()
+    );
+}
