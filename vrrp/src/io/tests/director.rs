@@ -1,8 +1,9 @@
 //! A host with VRRP's thread, and a keeper that only takes notes.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{mem, thread};
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -19,6 +20,8 @@ pub(super) struct Director {
     pub host: Host,
     pub vrrp: Vrrp,
     pub inbox: Inbox,
+    /// For how long the thread stands still at the next order to hold.
+    pub pause: Arc<Mutex<Duration>>,
     events: mpsc::Receiver<Event>,
     orders: mpsc::UnboundedReceiver<Order>,
 }
@@ -31,17 +34,21 @@ pub(super) enum Order {
     Release,
 }
 
-struct Notes(mpsc::UnboundedSender<Order>);
+struct Notes {
+    orders: mpsc::UnboundedSender<Order>,
+    pause: Arc<Mutex<Duration>>,
+}
 
 impl Orders for Notes {
     fn hold(&self, _: &Arc<str>) {
-        let _ended = self.0.send(Order::Hold);
+        let _ended = self.orders.send(Order::Hold);
+        thread::sleep(mem::take(&mut self.pause.lock().unwrap()));
     }
     fn announce(&self, _: &Arc<str>) {
-        let _ended = self.0.send(Order::Announce);
+        let _ended = self.orders.send(Order::Announce);
     }
     fn release(&self, _: &Arc<str>) {
-        let _ended = self.0.send(Order::Release);
+        let _ended = self.orders.send(Order::Release);
     }
 }
 
@@ -49,11 +56,13 @@ impl Director {
     /// Starts the thread there; the host is the one with this number of a pair.
     pub(super) fn start(host: Host, number: u8, routers: Vec<Arc<Router>>) -> Self {
         let inbox = Inbox::new().unwrap();
-        let (notes, orders) = mpsc::unbounded_channel();
+        let (sender, orders) = mpsc::unbounded_channel();
+        let pause = Arc::new(Mutex::default());
+        let notes = Notes { orders: sender, pause: Arc::clone(&pause) };
         let config = Config { routers };
         let told = inbox.clone();
-        let (vrrp, events) = host.run(move || Vrrp::start(config, told, Notes(notes))).unwrap();
-        let this = Self { host, vrrp, inbox, events, orders };
+        let (vrrp, events) = host.run(move || Vrrp::start(config, told, notes)).unwrap();
+        let this = Self { host, vrrp, inbox, pause, events, orders };
         this.inbox.link(this.link(number));
         this
     }

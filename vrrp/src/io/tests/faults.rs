@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::director::{Director, Order, router};
-use crate::State;
-use crate::config::Family;
+use super::director::{Director, Order, address, router};
+use crate::config::{Config, Family, Router};
 use crate::io::namespace::Host;
 use crate::io::{Event, Link};
+use crate::{Reason, State};
 
 #[tokio::test]
 async fn an_interface_that_comes_back_is_used_again() {
@@ -36,7 +37,7 @@ async fn what_cannot_be_sent_is_told_once_and_then_counted() {
     director.inbox.device("front".into(), u32::from(u16::MAX));
     director.event(|event| matches!(event, Event::SendFailed { .. }).then_some(())).await;
     while director.status().await.counters.sent < 10 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     director.inbox.device("front".into(), 0);
     let failed = director
@@ -62,4 +63,36 @@ async fn nobody_becomes_active_who_cannot_hear() {
     director.inbox.link(there);
     director.becomes(State::Active).await;
     assert_eq!(director.order().await, Order::Hold);
+}
+
+#[tokio::test]
+async fn a_thread_that_stood_still_lets_go_first() {
+    let [one, two] = Host::pair();
+    let mut high = Director::start(one, 1, vec![Arc::new(router(Family::Ipv4, 150))]);
+    high.becomes(State::Active).await;
+    let mut low = Director::start(two, 2, vec![Arc::new(router(Family::Ipv4, 100))]);
+    low.becomes(State::Backup).await;
+    assert_eq!([high.order().await, high.order().await], [Order::Hold, Order::Announce]);
+
+    // What is to be held changes, so that the keeper is called, and the active down interval is 361 ms.
+    let pause = Duration::from_secs(1);
+    *high.pause.lock().unwrap() = pause;
+    let addresses = [address(Family::Ipv4, 100), address(Family::Ipv4, 101)].into();
+    let other = Router { addresses, ..router(Family::Ipv4, 150) };
+    high.vrrp.reload(Config { routers: vec![Arc::new(other)] });
+    low.becomes(State::Active).await;
+
+    let stalled = high.becomes(State::Backup).await;
+    let gap = match stalled.reason {
+        Reason::Stalled { gap } => gap,
+        other => panic!("{other:?}"),
+    };
+    assert!(gap >= pause, "{gap:?}");
+    assert_eq!(
+        [high.order().await, high.order().await, high.order().await],
+        [Order::Hold, Order::Announce, Order::Release]
+    );
+    // It still has the higher priority.
+    high.becomes(State::Active).await;
+    low.becomes(State::Backup).await;
 }
