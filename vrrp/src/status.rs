@@ -13,7 +13,7 @@ use crate::receive::Refusal;
 use crate::view::View;
 
 /// A virtual router and why it stands where it does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RouterStatus {
     /// What it is configured to be.
     pub router: Arc<Router>,

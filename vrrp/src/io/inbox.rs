@@ -48,7 +48,7 @@ pub(super) enum Told {
     Reload(Config),
     Track { key: Arc<str>, state: Tracked },
     Failover { name: Arc<str>, reply: oneshot::Sender<Result<(), String>> },
-    Status(oneshot::Sender<Snapshot>),
+    Status(oneshot::Sender<Arc<Snapshot>>),
     Stop(oneshot::Sender<Result<(), String>>),
     Quit,
 }

@@ -27,7 +27,7 @@ pub(super) enum Errand {
     Tell(Event),
     Listen { interface: Arc<str>, index: NonZeroU32, family: Family },
     Close(Listener),
-    Report(oneshot::Sender<Snapshot>, Snapshot),
+    Report(Vec<oneshot::Sender<Arc<Snapshot>>>, Snapshot),
     Reply(oneshot::Sender<Result<(), String>>, Result<(), String>),
 }
 
@@ -118,7 +118,10 @@ impl Clerk {
             }
             Errand::Close(listener) => drop(listener),
             // Who asked may have gone.
-            Errand::Report(to, snapshot) => drop(to.send(snapshot)),
+            Errand::Report(to, snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                to.into_iter().for_each(|to| drop(to.send(Arc::clone(&snapshot))));
+            }
             Errand::Reply(to, outcome) => drop(to.send(outcome)),
         }
     }

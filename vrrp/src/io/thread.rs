@@ -1,4 +1,11 @@
 //! VRRP's thread: the machine, and nothing around it that waits.
+//!
+//! ```text
+//!   daemon, keeper ──Inbox──┐                ┌──Orders──► keeper
+//!   listeners ──────────────┼──► machine ────┼──Sender──► other directors
+//!   timer ──────────────────┘                └──Outbox──► clerk ──► events and answers for the daemon,
+//!                                                                   listeners opened and closed
+//! ```
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -149,7 +156,7 @@ impl Thread {
         let mut batch = mem::take(&mut self.batch);
         self.inbox.take(&mut batch);
         let now = clock::now();
-        let mut next = Next::Turn;
+        let (mut next, mut asked) = (Next::Turn, Vec::new());
         for told in batch.drain(..) {
             self.unsettled = true;
             match told {
@@ -166,10 +173,7 @@ impl Thread {
                     });
                     self.output.outbox.put(Errand::Reply(reply, outcome));
                 }
-                Told::Status(reply) => {
-                    let snapshot = self.snapshot(now);
-                    self.output.outbox.put(Errand::Report(reply, snapshot));
-                }
+                Told::Status(reply) => asked.push(reply),
                 Told::Stop(reply) => {
                     self.stopping.push(reply);
                     self.handle(now, Input::Stop);
@@ -178,6 +182,11 @@ impl Thread {
             }
         }
         self.batch = batch;
+        // One for all who ask, however many they are.
+        if !asked.is_empty() {
+            let snapshot = self.snapshot(now);
+            self.output.outbox.put(Errand::Report(asked, snapshot));
+        }
         next
     }
 

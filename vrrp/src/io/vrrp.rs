@@ -86,7 +86,7 @@ impl Vrrp {
     }
 
     /// How it stands; none if the thread has ended.
-    pub async fn status(&self) -> Option<Snapshot> {
+    pub async fn status(&self) -> Option<Arc<Snapshot>> {
         self.ask(Told::Status).await
     }
 

@@ -104,7 +104,7 @@ impl Director {
     /// The only router's status.
     pub(super) async fn status(&self) -> RouterStatus {
         let snapshot = self.vrrp.status().await.expect("the thread runs");
-        snapshot.routers.into_iter().next().expect("there is a router")
+        snapshot.routers.first().cloned().expect("there is a router")
     }
 }
 
