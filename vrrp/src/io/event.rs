@@ -34,7 +34,8 @@ pub enum Event {
         /// How many could not.
         failed: u64,
     },
-    /// Adverts of a family cannot be heard on an interface; for its routers it is down. This is tried again and again.
+    /// Adverts of a family cannot be heard on an interface; for its routers it is down. It is tried again
+    /// every second, and told once until it works again.
     ListenFailed {
         /// Where.
         interface: Arc<str>,

@@ -40,6 +40,8 @@ pub(super) struct Ports {
 struct Port {
     link: Link,
     ears: BTreeMap<Family, Ear>,
+    /// Families of which it has been told that they cannot be heard.
+    deaf: BTreeSet<Family>,
     /// What the machine knows.
     told: Option<(bool, Vec<IpAddr>)>,
 }
@@ -71,7 +73,8 @@ impl Ports {
         let name = link.interface.clone();
         match self.ports.get_mut(&name) {
             None => {
-                self.ports.insert(name, Port { link, ears: BTreeMap::new(), told: None });
+                let (ears, deaf) = Default::default();
+                self.ports.insert(name, Port { link, ears, deaf, told: None });
             }
             Some(port) => {
                 if port.link.index != link.index {
@@ -94,19 +97,20 @@ impl Ports {
         outcome: io::Result<Listener>,
         outbox: &mut Outbox,
     ) {
-        let port = self.ports.get_mut(interface).filter(|port| port.link.index == index.get());
-        let ear = port.and_then(|port| port.ears.get_mut(&family)).filter(|ear| matches!(ear, Ear::Asked));
+        let asked = |port: &&mut Port| {
+            port.link.index == index.get() && matches!(port.ears.get(&family), Some(Ear::Asked))
+        };
+        let port = self.ports.get_mut(interface).filter(asked);
         let outcome = outcome.and_then(|listener| {
             epoll::add(&*self.epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
             Ok(Ear::Open(listener))
         });
-        match (ear, outcome) {
-            (Some(ear), Ok(open)) => *ear = open,
-            (Some(ear), Err(error)) => {
-                *ear = Ear::Failed { retry: now + RETRY };
-                let interface = interface.clone();
-                outbox.put(Errand::Tell(Event::ListenFailed { interface, family, error }));
+        match (port, outcome) {
+            (Some(port), Ok(open)) => {
+                port.ears.insert(family, open);
+                port.deaf.remove(&family);
             }
+            (Some(port), Err(error)) => port.fail(now, family, error, outbox),
             // The interface was gone again before.
             (None, Ok(open)) => close(open, &self.epoll, outbox),
             (None, Err(_)) => {}
@@ -123,10 +127,10 @@ impl Ports {
         outbox: &mut Outbox,
     ) {
         let Some(port) = self.ports.get_mut(interface) else { return };
-        if let Some(ear) = port.ears.insert(family, Ear::Failed { retry: now + RETRY }) {
+        if let Some(ear) = port.ears.remove(&family) {
             close(ear, &self.epoll, outbox);
         }
-        outbox.put(Errand::Tell(Event::ListenFailed { interface: interface.clone(), family, error }));
+        port.fail(now, family, error, outbox);
     }
 
     /// Has listeners opened and closed; the links that are not as the machine knows them, as it should.
@@ -191,6 +195,15 @@ impl Ports {
 }
 
 impl Port {
+    /// A family cannot be heard: this is told once until it can.
+    fn fail(&mut self, now: Instant, family: Family, error: io::Error, outbox: &mut Outbox) {
+        self.ears.insert(family, Ear::Failed { retry: now + RETRY });
+        if self.deaf.insert(family) {
+            let interface = self.link.interface.clone();
+            outbox.put(Errand::Tell(Event::ListenFailed { interface, family, error }));
+        }
+    }
+
     fn state(&self) -> (bool, Vec<IpAddr>) {
         let heard = |family| matches!(self.ears.get(&family), Some(Ear::Open(_)));
         let sources = self.link.sources.iter().copied().filter(|source| heard(Family::of(*source)));

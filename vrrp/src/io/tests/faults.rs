@@ -60,7 +60,17 @@ async fn nobody_becomes_active_who_cannot_hear() {
     director.inbox.link(Link { index: u32::from(u16::MAX), ..there.clone() });
     director.becomes(State::Initialize).await;
     director.event(|event| matches!(event, Event::ListenFailed { .. }).then_some(())).await;
+    // It is tried again meanwhile.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     director.inbox.link(there);
+    let transition = director
+        .event(|event| match event {
+            Event::ListenFailed { .. } => panic!("it has been told"),
+            Event::Changed(transition) => Some(transition),
+            _ => None,
+        })
+        .await;
+    assert_eq!(transition.to, State::Backup);
     director.becomes(State::Active).await;
     assert_eq!(director.order().await, Order::Hold);
 }
