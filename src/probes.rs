@@ -142,6 +142,10 @@ impl Question {
         if let Some(port) = check.port {
             address.set_port(port);
         }
+        if !check.spec.has_port() {
+            // Whoever asks for the host asks the same, whatever is served there.
+            address.set_port(0);
+        }
         Self {
             target: Target { address, bind: check.bind, fwmark: check.fwmark },
             spec: Arc::clone(&check.spec),

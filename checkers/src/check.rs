@@ -9,8 +9,8 @@ use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
 use crate::{
-    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, http, radius, script,
-    socket,
+    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, http, ntp, ping, radius,
+    script, socket, udp,
 };
 
 /// What a program that is killed at its deadline still has for our own work with it.
@@ -36,7 +36,13 @@ impl Check {
             Spec::Dialogue(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
             Spec::Dns(spec) => spec.tls().map(|tls| contexts.get(tls, &[])),
             Spec::Agent(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
-            Spec::Tcp | Spec::Radius(_) | Spec::Script(_) | Spec::File(_) => None,
+            Spec::Tcp
+            | Spec::Radius(_)
+            | Spec::Udp(_)
+            | Spec::Ping(_)
+            | Spec::Ntp(_)
+            | Spec::Script(_)
+            | Spec::File(_) => None,
         };
         Self { probe, tls }
     }
@@ -103,6 +109,9 @@ impl Check {
                 dns::ask(target, spec, tls.as_ref(), trace).await
             }
             Spec::Radius(spec) => radius::ask(target, spec, trace).await,
+            Spec::Udp(spec) => udp::ask(target, spec, trace).await,
+            Spec::Ping(spec) => ping::ask(target, spec, trace).await,
+            Spec::Ntp(spec) => ntp::ask(target, spec, trace).await,
         }
     }
 

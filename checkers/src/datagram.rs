@@ -6,6 +6,7 @@
 
 use std::net::UdpSocket as StdSocket;
 
+use socket2::Socket;
 use tokio::net::UdpSocket;
 
 use crate::trace::Trace;
@@ -22,10 +23,23 @@ pub(crate) async fn ask<T>(
     most: usize,
     what: &str,
     trace: &Trace,
+    read: impl FnMut(&[u8]) -> Result<T, String>,
+) -> Result<T, Outcome> {
+    exchange(socket::datagram(target)?, target, request, most, what, trace, read).await
+}
+
+/// The same over a socket that is connected already.
+pub(crate) async fn exchange<T>(
+    socket: Socket,
+    target: &Target,
+    request: &[u8],
+    most: usize,
+    what: &str,
+    trace: &Trace,
     mut read: impl FnMut(&[u8]) -> Result<T, String>,
 ) -> Result<T, Outcome> {
-    let socket = StdSocket::from(socket::datagram(target)?);
-    let socket = UdpSocket::from_std(socket).map_err(|error| failure::own(&error, "watch a socket"))?;
+    let socket = UdpSocket::from_std(StdSocket::from(socket))
+        .map_err(|error| failure::own(&error, "watch a socket"))?;
     trace.expect(what);
     socket.send(request).await.map_err(|error| failure::connect(&error, target.address))?;
     let mut buffer = vec![0; most];

@@ -30,6 +30,18 @@ pub(crate) fn own(error: &io::Error, doing: &str) -> Outcome {
     Outcome::NotRun(format!("cannot {doing}: {error}{hint}"))
 }
 
+/// An error of a raw socket that is being opened; `otherwise` completes what is needed.
+pub(crate) fn raw(error: &io::Error, otherwise: &str) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Outcome::NotRun(
+            format!("cannot open a raw socket: {error}; CAP_NET_RAW is needed{otherwise}")
+                .trim_end()
+                .to_owned(),
+        ),
+        _ => own(error, "open a raw socket"),
+    }
+}
+
 /// An error from `connect(2)` itself.
 pub(crate) fn connect(error: &io::Error, peer: SocketAddr) -> Outcome {
     match error.raw_os_error() {

@@ -5,7 +5,7 @@
 //!                                        │
 //!              schedule (pure) ──when──► check, one deadline over all of it
 //!                                        ├─ socket ─ tls ─ http, stream ─ dns
-//!                                        ├─ socket ─ datagram ─ dns, radius
+//!                                        ├─ socket ─ datagram ─ dns, radius, udp, ping, ntp
 //!                                        ├─ trace: how far it came
 //!                                        └─ failure: whose fault an error is
 //! ```
@@ -23,7 +23,9 @@ mod dns;
 mod failure;
 mod file;
 mod http;
+mod ntp;
 mod outcome;
+mod ping;
 mod probe;
 mod radius;
 mod runner;
@@ -36,6 +38,7 @@ mod stream;
 mod text;
 mod tls;
 mod trace;
+mod udp;
 
 pub use agent::AgentSpec;
 pub use check::run;
@@ -44,7 +47,9 @@ pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, 
 pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
 pub use file::{FileMeaning, FileSpec};
 pub use ipnet::IpNet;
+pub use ntp::NtpSpec;
 pub use outcome::{Advice, Outcome};
+pub use ping::PingSpec;
 pub use probe::{Observation, Probe, Target};
 pub use radius::{RadiusAttribute, RadiusCode, RadiusMethod, RadiusRequest, RadiusSpec};
 pub use regex::Regex;
@@ -57,3 +62,4 @@ pub use spec::{
     is_server_name,
 };
 pub use tls::PemFile;
+pub use udp::{UdpPattern, UdpSpec};

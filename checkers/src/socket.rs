@@ -1,6 +1,6 @@
 //! Connections of checks, and what stands for them where there are none.
 
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -31,8 +31,36 @@ pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
 /// A UDP socket that sends to the target and receives only from there.
 pub(crate) fn datagram(target: &Target) -> Result<Socket, Outcome> {
     let socket = open(target, Type::DGRAM, Protocol::UDP)?;
+    hear_errors(&socket, target)?;
     dial(&socket, target)?;
     Ok(socket)
+}
+
+/// A socket for ICMP echoes with the target, and whether it is a raw one. Without privileges the kernel gives one that
+/// can do nothing else to the groups of `net.ipv4.ping_group_range`, which counts for IPv6 too.
+pub(crate) fn echo(target: &Target) -> Result<(Socket, bool), Outcome> {
+    let protocol = if target.address.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
+    let open =
+        |kind: Type| Socket::new(Domain::for_address(target.address), kind.nonblocking(), Some(protocol));
+    let (socket, raw) = match open(Type::DGRAM) {
+        Ok(socket) => (socket, false),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => (
+            open(Type::RAW)
+                .map_err(|error| failure::raw(&error, ", or a group of ours in net.ipv4.ping_group_range"))?,
+            true,
+        ),
+        Err(error) => return Err(failure::own(&error, "open a socket for ICMP")),
+    };
+    mark(&socket, target)?;
+    if let Some(address) = target.bind {
+        bind(&socket, address)?;
+    }
+    hear_errors(&socket, target)?;
+    // These sockets know no ports.
+    let mut address = target.address;
+    address.set_port(0);
+    dial(&socket, &Target { address, ..*target })?;
+    Ok((socket, raw))
 }
 
 fn dial(socket: &Socket, target: &Target) -> Result<(), Outcome> {
@@ -48,34 +76,50 @@ fn dial(socket: &Socket, target: &Target) -> Result<(), Outcome> {
 fn open(target: &Target, kind: Type, protocol: Protocol) -> Result<Socket, Outcome> {
     let socket = Socket::new(Domain::for_address(target.address), kind.nonblocking(), Some(protocol))
         .map_err(|error| failure::own(&error, "open a socket"))?;
-    if let Some(mark) = target.fwmark {
-        socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))?;
-    }
+    mark(&socket, target)?;
     if let Some(address) = target.bind {
-        bind_without_port(&socket)?;
-        socket
-            .bind(&SocketAddr::new(address, 0).into())
-            .map_err(|error| failure::own(&error, &format!("bind to {address}")))?;
+        // Leaves the choice of the port to `connect(2)`, which can give one port to connections with different peers.
+        let name = libc::IP_BIND_ADDRESS_NO_PORT;
+        turn_on(&socket, libc::IPPROTO_IP, name)
+            .map_err(|error| failure::own(&error, "set IP_BIND_ADDRESS_NO_PORT"))?;
+        bind(&socket, address)?;
     }
     Ok(socket)
 }
 
-/// Leaves the choice of the port to `connect(2)`, which can give one port to connections with different peers.
+fn mark(socket: &Socket, target: &Target) -> Result<(), Outcome> {
+    let Some(mark) = target.fwmark else { return Ok(()) };
+    socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))
+}
+
+fn bind(socket: &Socket, address: IpAddr) -> Result<(), Outcome> {
+    socket
+        .bind(&SocketAddr::new(address, 0).into())
+        .map_err(|error| failure::own(&error, &format!("bind to {address}")))
+}
+
+/// Without this a socket that has no connection does not hear that a host or a network cannot be reached.
+fn hear_errors(socket: &Socket, target: &Target) -> Result<(), Outcome> {
+    let (level, name) = match target.address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    turn_on(socket, level, name).map_err(|error| failure::own(&error, "set IP_RECVERR"))
+}
+
+/// Options that socket2 has no name for.
 #[allow(unsafe_code)]
-fn bind_without_port(socket: &Socket) -> Result<(), Outcome> {
+fn turn_on(socket: &Socket, level: libc::c_int, name: libc::c_int) -> std::io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: the option's value is a C int that outlives the call. socket2 has no name for this option.
+    // SAFETY: the option's value is a C int that outlives the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
+            level,
+            name,
             (&raw const on).cast(),
             size_of_val(&on) as libc::socklen_t,
         )
     };
-    match result {
-        0 => Ok(()),
-        _ => Err(failure::own(&std::io::Error::last_os_error(), "set IP_BIND_ADDRESS_NO_PORT")),
-    }
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }

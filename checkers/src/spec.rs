@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use crate::{AgentSpec, DialogueSpec, DnsSpec, FileSpec, RadiusSpec, ScriptSpec};
+use crate::{AgentSpec, DialogueSpec, DnsSpec, FileSpec, NtpSpec, PingSpec, RadiusSpec, ScriptSpec, UdpSpec};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,12 +23,25 @@ pub enum Spec {
     Dns(Box<DnsSpec>),
     /// A RADIUS request is answered as it should be.
     Radius(Box<RadiusSpec>),
+    /// A datagram is answered as it should be, or at least not refused.
+    Udp(Box<UdpSpec>),
+    /// An ICMP echo comes back.
+    Ping(PingSpec),
+    /// A time server has a clock that can be trusted.
+    Ntp(NtpSpec),
     /// A program of the operator's says so.
     Script(Box<ScriptSpec>),
     /// An agent on the server says so.
     Agent(Box<AgentSpec>),
     /// A file of the director's does not say otherwise.
     File(Box<FileSpec>),
+}
+
+impl Spec {
+    /// Whether a port of the target is asked, and not the host as a whole.
+    pub fn has_port(&self) -> bool {
+        !matches!(self, Self::Ping(_))
+    }
 }
 
 /// An HTTP request and what its answer must look like.

@@ -45,6 +45,8 @@ struct State {
     end: Option<Outcome>,
     /// Why what came last is not the answer.
     rejected: Option<String>,
+    /// Whether it is right that nothing comes.
+    silence_passes: bool,
 }
 
 impl Trace {
@@ -56,6 +58,7 @@ impl Trace {
             first: Vec::new(),
             end: None,
             rejected: None,
+            silence_passes: false,
         })))
     }
 
@@ -111,6 +114,11 @@ impl Trace {
         self.state().rejected = Some(why);
     }
 
+    /// From now on it is right that nothing comes until the deadline.
+    pub(crate) fn let_silence_pass(&self) {
+        self.state().silence_passes = true;
+    }
+
     /// What it means that nothing better came than what was rejected.
     pub(crate) fn rejected(&self) -> Option<Outcome> {
         self.state().rejected.clone().map(Outcome::WrongAnswer)
@@ -121,6 +129,9 @@ impl Trace {
         let state = self.state();
         match (&state.rejected, state.step) {
             (Some(why), _) => Outcome::WrongAnswer(format!("{why}; nothing else came within {timeout:?}")),
+            (None, _) if state.silence_passes => {
+                Outcome::Passed(format!("nothing came within {timeout:?}, not even an error"))
+            }
             (None, Step::Connect) => Outcome::ConnectTimeout,
             (None, _) => Outcome::AnswerTimeout(format!("{} within {timeout:?}", state.unfinished())),
         }

@@ -44,6 +44,21 @@ impl Peer {
         directory: TempDir,
         ready: SocketAddr,
     ) -> Self {
+        Self::start_until(package, program, arguments, directory, || TcpStream::connect(ready).is_ok())
+    }
+
+    /// The same for one that is ready when `ready` says so.
+    ///
+    /// # Panics
+    ///
+    /// As [`Peer::start`] does.
+    pub fn start_until(
+        package: &str,
+        program: &str,
+        arguments: &[&str],
+        directory: TempDir,
+        mut ready: impl FnMut() -> bool,
+    ) -> Self {
         let output = File::create(directory.path().join("output")).expect("a file for the output");
         let process = Command::new(program)
             .args(arguments)
@@ -60,7 +75,7 @@ impl Peer {
             if let Ok(Some(status)) = peer.process.try_wait() {
                 panic!("{program} ended with {status}: {}", peer.output());
             }
-            TcpStream::connect(ready).ok()
+            ready().then_some(())
         });
         peer
     }

@@ -14,6 +14,10 @@ mod mail;
 mod misbehaving;
 #[path = "checks/network.rs"]
 mod network;
+#[path = "checks/ntp.rs"]
+mod ntp;
+#[path = "checks/ping.rs"]
+mod ping;
 #[path = "checks/programs.rs"]
 mod programs;
 #[path = "checks/radius.rs"]
@@ -28,6 +32,8 @@ mod tcp;
 mod text;
 #[path = "checks/tls.rs"]
 mod tls;
+#[path = "checks/udp.rs"]
+mod udp;
 
 #[path = "checks/written.rs"]
 mod written;

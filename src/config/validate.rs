@@ -93,7 +93,8 @@ fn unreachable(listen: Listen, address: SocketAddr, forwarding: Forwarding) -> O
 
 /// A check of a real server with port 0 has to know another.
 pub(super) fn checked_ports(table: &Table<'_>, pool: &[At<RealServer>], checks: &[Check]) {
-    let check = checks.iter().find(|check| check.port.is_none() && check.connect_to.is_none());
+    let unsure = |check: &&Check| check.port.is_none() && check.connect_to.is_none() && check.spec.has_port();
+    let check = checks.iter().find(unsure);
     let real_server = pool.iter().find(|it| it.value.address.port() == 0);
     if let (true, Some(check), Some(At { value, place })) = (table.whole(), check, real_server) {
         table.note(

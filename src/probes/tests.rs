@@ -47,6 +47,17 @@ fn one_question_is_asked_once_for_all_who_want_to_know() {
     assert_ne!(ids[0][0], ids[0][1]);
 }
 
+/// A host is asked once for all of its ports.
+#[test]
+fn a_host_has_no_port() {
+    let text = "[defaults.check]\ntype = \"ping\"\n[[virtual_server]]\nname = \"a\"\nlisten = \
+                \"192.0.2.1:80\"\nreal_server = [{ address = \"10.0.0.1:80\" }, { address = \"10.0.0.1:81\" }]\n";
+    let mut bench = Bench::new();
+    let model = config::parse(Path::new("test.toml"), text).unwrap();
+    let (probes, _) = bench.probes.assign(&bench.model, &model, &model.kept(&bench.model));
+    assert_eq!(probes.len(), 1);
+}
+
 #[test]
 fn an_id_lives_as_long_as_its_question_and_is_never_used_again() {
     let mut bench = Bench::new();

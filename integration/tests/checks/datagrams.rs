@@ -25,9 +25,10 @@ pub(crate) async fn answering(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 's
 }
 
 /// A check of each type, and what is missing when the server says nothing.
-const CHECKS: [(&str, &str); 2] = [
+const CHECKS: [(&str, &str); 3] = [
     ("type = \"dns\"\nquery = \"www.example\"", "no answer to A www.example. over UDP"),
     ("type = \"radius\"\nrequest = \"status\"\nsecret = \"s\"", "no reply to Status-Server"),
+    ("type = \"ntp\"", "no reply"),
 ];
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) fn is_child(command: &[&str], test: &str) -> bool {
     false
 }
 
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let status =
         Command::new("ip").args(arguments.split_whitespace()).status().expect("ip runs (package iproute2)");
     assert!(status.success(), "ip {arguments}");

@@ -2,7 +2,7 @@
 
 use tidegate_checkers::Preset;
 
-use super::{agent, dialogue, dns, file, http, login, preset, radius, script, security, tls};
+use super::{agent, dialogue, dns, file, http, login, ntp, ping, preset, radius, script, security, tls, udp};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -14,6 +14,9 @@ pub(super) enum Kind {
     Https,
     Dns,
     Radius,
+    Udp,
+    Ping,
+    Ntp,
     Dialogue,
     Script,
     Agent,
@@ -28,6 +31,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("https", Kind::Https),
     ("dns", Kind::Dns),
     ("radius", Kind::Radius),
+    ("udp", Kind::Udp),
+    ("ping", Kind::Ping),
+    ("ntp", Kind::Ntp),
     ("dialogue", Kind::Dialogue),
     ("smtp", Kind::Preset(Preset::Smtp)),
     ("submission", Kind::Preset(Preset::Submission)),
@@ -71,6 +77,9 @@ impl Kind {
             Self::Preset(_) => &[&security::KEYS, &login::KEYS],
             Self::Dns => &[&dns::KEYS, &tls::KEYS],
             Self::Radius => &[&radius::KEYS, &login::KEYS],
+            Self::Udp => &[&udp::KEYS],
+            Self::Ping => &[&ping::KEYS],
+            Self::Ntp => &[&ntp::KEYS],
         };
         keys.iter().copied().flatten().copied()
     }

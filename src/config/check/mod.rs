@@ -9,11 +9,14 @@ mod file;
 mod http;
 mod kind;
 mod login;
+mod ntp;
+mod ping;
 mod preset;
 mod radius;
 mod script;
 mod security;
 mod tls;
+mod udp;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -186,6 +189,9 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
         Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
         Some(Kind::Dns) => dns::read(table, context),
         Some(Kind::Radius) => radius::read(table, context),
+        Some(Kind::Udp) => Some(udp::read(table)),
+        Some(Kind::Ping) => Some(ping::read(table)),
+        Some(Kind::Ntp) => Some(ntp::read(table)),
         // With a type that is a mistake it is likely to be one of HTTP's.
         Some(Kind::Https) | None => Some(http::read(table, true, context)),
     }
@@ -202,6 +208,9 @@ pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),
         Spec::Dns(spec) => (Kind::Dns, dns::question(spec)),
         Spec::Radius(spec) => (Kind::Radius, radius::question(spec)),
+        Spec::Udp(spec) => (Kind::Udp, udp::question(spec)),
+        Spec::Ping(spec) => (Kind::Ping, ping::question(spec)),
+        Spec::Ntp(spec) => (Kind::Ntp, ntp::question(spec)),
     };
     answers.push(("type", kind.name().to_owned()));
     answers

@@ -2,6 +2,7 @@
 
 mod advice;
 mod again;
+mod datagrams;
 mod defaults;
 mod dns;
 mod files;
