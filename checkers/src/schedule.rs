@@ -23,6 +23,8 @@ use self::random::mix;
 const JITTER: u32 = 20;
 /// A grid point within this part of the interval after a run that came late is passed over.
 const TOO_SOON: u32 = 4;
+/// The grid of new probes begins so much later, in which a great many are taken up, but soon for short intervals.
+const LEAD: Duration = Duration::from_millis(100);
 /// A run that starts later than this counts as late.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -61,8 +63,7 @@ pub struct Stats {
     /// Checks that were started so far.
     pub started: u64,
     /// Of these, those that started more than 100 ms after their time, since too many others ran or we were too slow.
-    /// The time of a first run is at most one interval after its probe has come, and that of the next an interval after
-    /// that.
+    /// The time of a first run is within one interval, at an even distance from those of the others.
     pub late: u64,
     /// The most by which a start was late.
     pub worst_lateness: Duration,
@@ -180,7 +181,8 @@ impl Schedule {
         let count = new.len() as u32;
         for (place, (id, interval)) in (0u32..).zip(new) {
             let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
-            let due = now + interval / count * place;
+            let lead = LEAD.min(interval / 8);
+            let due = now + lead + (interval - lead) / count * place;
             self.probes.insert(id, Entry { interval, grid: due, runs: 0, state: State::Waiting { due } });
             self.waiting.insert((due, id));
             self.fresh.push_back(id);

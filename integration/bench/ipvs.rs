@@ -5,8 +5,9 @@
 //! run in the same boot of the lab, one after the other. Each real server is checked by TCP and accepts, but not often:
 //! the lab's one CPU does hardly a thousand checks a second, and Tidegate begins with so many.
 //!
-//! What is there is read from /proc/net/ip_vs, from its beginning and only as far as needed, and the pause between two
-//! looks is ten times as long as the look: so looking costs both the same, at most a tenth of the lab's one CPU.
+//! What is there is read from /proc/net/ip_vs, from its beginning and only up to what is not yet as it should be, and the
+//! pause between two looks is ten times as long as the look: so looking costs both the same, at most a tenth of the
+//! lab's one CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -150,8 +151,17 @@ fn whole(start: Instant) -> Duration {
 /// Since `start`, when the kernel has the other weights, and only these.
 fn changed_in_kernel(start: Instant, changed: &Changed) -> Duration {
     let took = since(start, || {
-        let others = head().filter(|line| weight(line) == Some(OTHER_WEIGHT));
-        others.count() == changed.len()
+        let (mut expected, mut others) = (0, 0);
+        for line in head() {
+            if let Some(number) = virtual_server(&line) {
+                if others != expected {
+                    return false;
+                }
+                expected += usize::from(changed.contains(&number));
+            }
+            others += usize::from(weight(&line) == Some(OTHER_WEIGHT));
+        }
+        others == changed.len()
     });
     println!("{} other weights after {took:?}", changed.len());
     took
@@ -171,11 +181,7 @@ fn since(start: Instant, mut look: impl FnMut() -> bool) -> Duration {
 
 /// The virtual servers that the kernel lists first: to see that they have changed, little has to be read.
 fn listed_first() -> Changed {
-    let services = head().filter_map(|line| {
-        let address = line.strip_prefix("TCP  ")?.split(':').next()?;
-        u32::from_str_radix(address, 16).ok()
-    });
-    services.map(|address| (address - u32::from(FIRST_VIRTUAL)) as usize).collect()
+    head().filter_map(|line| virtual_server(&line)).collect()
 }
 
 /// The kernel's table up to the first [`CHANGES`] services.
@@ -192,6 +198,13 @@ fn head() -> impl Iterator<Item = String> {
 fn table() -> impl Iterator<Item = String> {
     let file = BufReader::new(File::open("/proc/net/ip_vs").unwrap());
     file.lines().map(Result::unwrap).skip(3)
+}
+
+/// The number of the virtual server of which the line is the head.
+fn virtual_server(line: &str) -> Option<usize> {
+    let address = line.strip_prefix("TCP  ")?.split(':').next()?;
+    let address = u32::from_str_radix(address, 16).ok()?;
+    Some((address - u32::from(FIRST_VIRTUAL)) as usize)
 }
 
 fn weight(line: &str) -> Option<u32> {

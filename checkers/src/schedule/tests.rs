@@ -98,7 +98,8 @@ fn many_probes_are_spread() {
             sim.run_for(ms(100));
             let started = sim.schedule.stats().started as f64;
             let ideal = 50_000.0 * (f64::from(second - 1) + f64::from(tenth) / 10.0);
-            assert!((started - ideal).abs() < 3_000.0, "{started} at {second}.{tenth} s");
+            // The grid begins a tenth of a second later, and as much is the jitter.
+            assert!((started - ideal).abs() < 8_000.0, "{started} at {second}.{tenth} s");
         }
     }
 }
