@@ -1,12 +1,17 @@
 //! What does IO: VRRP's thread with its sockets, and the keeper of what a director holds.
 
+mod announce;
 mod clock;
 mod event;
+pub mod guard;
 mod inbox;
+pub mod keeper;
 mod lateness;
+mod links;
 mod memory;
 #[cfg(test)]
 mod namespace;
+mod netlink;
 mod orders;
 mod outbox;
 mod output;

@@ -8,7 +8,7 @@ use rustix::process::setpriority_process;
 use super::memory;
 
 /// Above everything of ordinary priority and below the kernel's interrupt threads.
-const PRIORITY: i32 = 50;
+pub(super) const FOREMOST: i32 = 50;
 
 /// What a thread was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl fmt::Display for Scheduling {
     }
 }
 
-/// Gives the calling thread what it may have.
-pub(super) fn claim() -> Scheduling {
-    let class = match set_fifo(PRIORITY) {
+/// Gives the calling thread what it may have, at a priority of at most [`FOREMOST`].
+pub(super) fn claim(priority: i32) -> Scheduling {
+    let class = match set_fifo(priority) {
         Ok(()) => Class::Realtime,
         Err(errno) => match setpriority_process(None, -20) {
             Ok(()) => Class::Favoured(errno),
@@ -65,8 +65,10 @@ pub(super) fn claim() -> Scheduling {
 
 fn set_fifo(priority: i32) -> Result<(), Errno> {
     let parameters = nix::libc::sched_param { sched_priority: priority };
+    // What the thread starts is ordinary.
+    let policy = nix::libc::SCHED_FIFO | nix::libc::SCHED_RESET_ON_FORK;
     // SAFETY: 0 is the calling thread, and the kernel only reads the parameters (sched_setscheduler(2)).
     #[allow(unsafe_code)]
-    let result = unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_FIFO, &raw const parameters) };
+    let result = unsafe { nix::libc::sched_setscheduler(0, policy, &raw const parameters) };
     if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())) }
 }

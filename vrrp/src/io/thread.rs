@@ -63,7 +63,7 @@ enum Next {
 impl Thread {
     /// Makes the calling thread the one, and opens what it needs.
     pub(super) fn open(inbox: Inbox, orders: Box<dyn Orders>, outbox: Outbox) -> io::Result<Self> {
-        let scheduling = realtime::claim();
+        let scheduling = realtime::claim(realtime::FOREMOST);
         let now = clock::now();
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;

@@ -1,0 +1,243 @@
+//! The kernel, asked to have things and not to have them. Each can be asked for again and again.
+
+mod macvlans;
+mod troubles;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use rustix::io::Errno;
+
+use super::ledger::Ledger;
+use super::macvlan::{self, Macvlan};
+use super::object::{self, NoInterface, Object};
+use super::report::{Report, Reports};
+use crate::holding::Holding;
+use crate::io::links::Links;
+use crate::io::netlink::{self, Monitor, Netlink, Notice, Request};
+use troubles::Troubles;
+
+/// Things, each with the router that it belongs to.
+pub(super) type Objects = BTreeMap<Object, Arc<str>>;
+
+pub(super) struct Kernel {
+    pub(super) links: Links,
+    pub(super) monitor: Monitor,
+    netlink: Netlink,
+    reports: Reports,
+    /// What is there, as far as we know.
+    present: BTreeSet<Object>,
+    troubles: Troubles,
+    /// What could not be taken off.
+    remains: Objects,
+    macvlans: BTreeSet<Macvlan>,
+    /// What was changed at the interfaces below macvlans, as it was before.
+    settled: BTreeMap<Arc<str>, [u32; 2]>,
+}
+
+impl Kernel {
+    pub(super) fn open(reports: Reports) -> io::Result<Self> {
+        let mut this = Self {
+            links: Links::default(),
+            monitor: Monitor::open()?,
+            netlink: Netlink::open()?,
+            present: BTreeSet::new(),
+            troubles: Troubles::new(reports.clone()),
+            remains: BTreeMap::new(),
+            macvlans: BTreeSet::new(),
+            settled: BTreeMap::new(),
+            reports,
+        };
+        this.read_all()?;
+        Ok(this)
+    }
+
+    /// Reads links and addresses as a whole.
+    fn read_all(&mut self) -> io::Result<()> {
+        let mut links = Links::default();
+        self.netlink
+            .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |notice| links.apply(notice))?;
+        self.netlink
+            .dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |notice| links.apply(notice))?;
+        self.links = links;
+        Ok(())
+    }
+
+    /// Takes in what has changed; whether there may be something to be done about it.
+    pub(super) fn take_notices(&mut self, ledger: &Ledger) -> io::Result<bool> {
+        let mut matters = false;
+        loop {
+            match self.monitor.read() {
+                Ok(None) => return Ok(matters),
+                Ok(Some(notices)) => {
+                    for notice in notices {
+                        let before = self.links.name(notice.index());
+                        self.links.apply(notice.clone());
+                        let name = self.links.name(notice.index()).or(before).unwrap_or_default();
+                        matters = matters || self.matters(&notice, &name, ledger);
+                    }
+                }
+                // Some were lost.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.read_all()?;
+                    matters = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn matters(&self, notice: &Notice, interface: &str, ledger: &Ledger) -> bool {
+        let present = |address| {
+            let found = ledger.find(interface, address);
+            found.map(|address| self.has(&Object::Address(address)))
+        };
+        match notice {
+            Notice::Link { .. } | Notice::LinkGone { .. } => ledger.uses(interface),
+            Notice::Address { address, .. } => present(*address) == Some(false),
+            Notice::AddressGone { address, .. } => present(*address) == Some(true),
+        }
+    }
+
+    /// Whether it is there, as far as we know.
+    pub(super) fn has(&self, object: &Object) -> bool {
+        self.present.contains(object)
+    }
+
+    /// Begins to ask for everything: what does not fail again is nobody's trouble any more.
+    pub(super) fn begin_check(&mut self) {
+        self.troubles.age();
+    }
+
+    /// Whether something is still to be done.
+    pub(super) fn is_behind(&self) -> bool {
+        self.troubles.any()
+    }
+
+    /// Sees to it that things are there; those that were not. When they are asked for again that is reported.
+    pub(super) fn put(&mut self, objects: &Objects, again: bool) -> Vec<Object> {
+        let mut new = Vec::new();
+        let outcomes = self.ask(objects.keys().map(|object| object.add(&self.links)).collect());
+        for ((object, router), outcome) in objects.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) | Err(Failure::Kernel(Errno::EXIST)) => {
+                    self.present.insert(object.clone());
+                    let was_not = outcome.is_ok() && !matches!(object, Object::Up(_));
+                    let mended = self.troubles.over(object, router);
+                    if was_not {
+                        new.push(object.clone());
+                    }
+                    if was_not && again && !mended {
+                        let (router, what) = (Arc::clone(router), object.to_string());
+                        self.reports.send(Report::PutBack { router, what });
+                    }
+                }
+                Err(failure) => {
+                    self.present.remove(object);
+                    self.troubles.failed(object, router, &failure);
+                }
+            }
+        }
+        new
+    }
+
+    /// Sees to it that things are not there. What nobody has put there is reported.
+    pub(super) fn take_off(&mut self, objects: &Objects) {
+        // In the other order: what refers to an address goes before it.
+        let objects = objects.iter().rev();
+        let outcomes = self.ask(objects.clone().map(|(object, _)| object.remove(&self.links)).collect());
+        for ((object, router), outcome) in objects.zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    let ours = self.present.remove(object) || self.remains.contains_key(object);
+                    if !ours && !matches!(object, Object::Up(_)) {
+                        let (router, what) = (Arc::clone(router), object.to_string());
+                        self.reports.send(Report::TakenOff { router, what });
+                    }
+                }
+                Err(failure) if failure.is_absence() => {
+                    self.present.remove(object);
+                }
+                Err(failure) => {
+                    self.troubles.failed(object, router, &failure);
+                    self.remains.insert(object.clone(), Arc::clone(router));
+                    continue;
+                }
+            }
+            self.remains.remove(object);
+            self.troubles.over(object, router);
+        }
+    }
+
+    /// Asks the kernel for everything that can be asked for.
+    fn ask(&mut self, requests: Vec<Result<Request, NoInterface>>) -> Vec<Result<(), Failure>> {
+        let possible: Vec<_> = requests.iter().filter_map(|request| request.as_ref().ok().cloned()).collect();
+        let answers = self.netlink.exchange(&possible);
+        let mut answers = answers.map(Vec::into_iter);
+        requests
+            .into_iter()
+            .map(|request| match (request, &mut answers) {
+                (Err(no_interface), _) => Err(Failure::NoInterface(no_interface)),
+                (Ok(_), Ok(answers)) => answers.next().unwrap_or(Err(Errno::INTR)).map_err(Failure::Kernel),
+                (Ok(_), Err(error)) => Err(Failure::from(&*error)),
+            })
+            .collect()
+    }
+
+    /// The requests that take everything off that belongs to a holding, as the kernel reads them.
+    pub(super) fn farewell(&self, holding: &Holding) -> Vec<u8> {
+        let objects: Vec<_> = object::of(holding).filter(|object| !matches!(object, Object::Up(_))).collect();
+        let removals = objects.iter().rev().filter_map(|object| object.remove(&self.links).ok());
+        let macvlan = Macvlan::of(holding);
+        let before = self.settled.get(&holding.interface).filter(|_| macvlan.is_some());
+        let settle = before.map(|before| macvlan::settle(&holding.interface, Some(*before)));
+        let delete = macvlan.map(|macvlan| macvlan::delete(&macvlan.name));
+        let mut bytes = Vec::new();
+        for request in removals.chain(delete).chain(settle) {
+            netlink::append(&mut bytes, &request, 0, 0);
+        }
+        bytes
+    }
+
+    /// What could not be taken off.
+    pub(super) fn remains(&self) -> Objects {
+        self.remains.clone()
+    }
+}
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    NoInterface(NoInterface),
+    #[error("{0}")]
+    Kernel(Errno),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        Self::Other(format!("netlink: {error}"))
+    }
+}
+
+impl Failure {
+    /// What was to be taken off is not there.
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::NoInterface(_) => true,
+            Self::Kernel(errno) => {
+                matches!(
+                    *errno,
+                    Errno::ADDRNOTAVAIL | Errno::SRCH | Errno::NOENT | Errno::NODEV | Errno::NXIO
+                )
+            }
+            Self::Other(_) => false,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Holds what the Active routers are to hold, and announces it: a thread of its own, which nobody waits for.
+//!
+//! What is to be here is a level. An order changes it and is carried out at once; what failed, what somebody else has
+//! changed and what a predecessor has left is found by asking for all of it again: at once after a notice of the
+//! kernel, and every few seconds.
+
+mod kernel;
+mod ledger;
+mod macvlan;
+mod object;
+mod published;
+mod refusal;
+mod report;
+mod thread;
+mod warden;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::mpsc as reports;
+
+use super::guard::Program;
+use super::{Inbox, Orders};
+use crate::config::Config;
+use crate::holding::Holding;
+pub use report::Report;
+use report::Reports;
+use thread::{Order, Thread};
+
+/// So many reports wait for a reader; more are lost.
+const REPORTS: usize = 1024;
+
+/// What a keeper works with.
+pub struct Settings {
+    /// Where links and macvlans are told.
+    pub inbox: Inbox,
+    /// What lets go of everything should this process die; none: nothing does.
+    pub guard: Option<Program>,
+}
+
+/// What a keeper is to know.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// The virtual routers.
+    pub config: Config,
+    /// What each would hold, by its name.
+    pub holdings: BTreeMap<Arc<str>, Arc<Holding>>,
+    /// Interfaces of which [`Report::Link`] is wanted.
+    pub watched: BTreeSet<Arc<str>>,
+}
+
+/// The thread that holds addresses, routes and rules. When this is dropped all of them are taken off.
+pub struct Keeper {
+    setups: Option<mpsc::Sender<Setup>>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The keeper as VRRP's thread sees it.
+pub struct KeeperOrders {
+    // A queue with one sender never waits: not for another sender, and its reader never sleeps in it.
+    orders: mpsc::Sender<Order>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Keeper {
+    /// Starts the thread. Needs CAP_NET_ADMIN and CAP_NET_RAW.
+    pub fn start(settings: Settings) -> io::Result<(Self, KeeperOrders, reports::Receiver<Report>)> {
+        let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+        let (setups, setups_in) = mpsc::channel();
+        let (orders, orders_in) = mpsc::channel();
+        let (reports, reports_out) = reports::channel(REPORTS);
+        let thread = Thread::new(settings, Arc::clone(&wake), setups_in, orders_in, Reports(reports))?;
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || thread.run())?;
+        let keeper = Self { setups: Some(setups), wake: Arc::clone(&wake), thread: Some(thread) };
+        Ok((keeper, KeeperOrders { orders, wake }, reports_out))
+    }
+
+    /// Makes known what routers would hold, before the routers themselves are told. Of it everything that is here
+    /// and not held is taken off, except for an owner's addresses. What is held follows at once, unless the router
+    /// is not there any more: then it is held until it is released.
+    pub fn configure(&self, setup: Setup) {
+        if let Some(setups) = &self.setups {
+            let _ended = setups.send(setup);
+            wake(&self.wake);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.setups = None;
+        wake(&self.wake);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl KeeperOrders {
+    fn order(&self, order: Order) {
+        let _ended = self.orders.send(order);
+        wake(&self.wake);
+    }
+}
+
+impl Orders for KeeperOrders {
+    fn hold(&self, router: &Arc<str>) {
+        self.order(Order::Hold(Arc::clone(router)));
+    }
+
+    fn announce(&self, router: &Arc<str>) {
+        self.order(Order::Announce(Arc::clone(router)));
+    }
+
+    fn release(&self, router: &Arc<str>) {
+        self.order(Order::Release(Arc::clone(router)));
+    }
+}
+
+fn wake(fd: &OwnedFd) {
+    // Fails only where it has been written 2^64 - 2 times since it was read.
+    let _full = rustix::io::write(fd, &1_u64.to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The guard of a process that is killed. The test starts itself again, as the daemon and as the daemon's guard.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::director::{front, holding, until};
+use crate::config::{Announce, Checksum, Config, Family, Peers, Router, Version};
+use crate::holding::{Holding, Rule};
+use crate::io::guard::{self, Program};
+use crate::io::keeper::{Keeper, Settings, Setup};
+use crate::io::namespace::Host;
+use crate::io::socket::{Buffer, Listener};
+use crate::io::{Inbox, Orders, clock};
+
+const NAME: &str = "io::keeper::tests::guard::a_guard_resigns_and_lets_go_for_a_daemon_that_was_killed";
+
+/// Those of this test in a role of its own.
+fn arguments(role: &str) -> [String; 4] {
+    ["--exact", NAME, "--nocapture", role].map(str::to_owned)
+}
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+impl Daemon {
+    fn guard(&self) -> Pid {
+        let id = self.0.id();
+        let children = || {
+            let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+            let read = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+            tasks.flatten().map(|task| read(task).unwrap_or_default()).collect::<String>()
+        };
+        let children = until(children, |children| !children.is_empty(), "a guard");
+        Pid::from_raw(children.trim().parse().unwrap())
+    }
+}
+
+#[test]
+fn a_guard_resigns_and_lets_go_for_a_daemon_that_was_killed() {
+    match std::env::args().next_back().as_deref() {
+        Some("as-guard") => assert_eq!(guard::main(), std::process::ExitCode::SUCCESS),
+        Some("as-daemon") => daemon(),
+        _ => test(),
+    }
+}
+
+fn test() {
+    let [host, peer] = Host::pair();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(arguments("as-daemon")).stdout(Stdio::piped());
+    let mut daemon = Daemon(host.run(move || command.spawn()).unwrap());
+    let mut said = BufReader::new(daemon.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut says = |words: &str| assert!(said.any(|line| line.contains(words)), "the daemon says: {words}");
+    let is_there = || host.ip("-o address show").contains("10.0.0.100");
+    until(is_there, |there| *there, "the address");
+
+    kill(daemon.guard(), Signal::SIGKILL).unwrap();
+    says("nothing would take the addresses off");
+    says("a guard takes the addresses off");
+    // The service manager's signal to all.
+    kill(daemon.guard(), Signal::SIGTERM).unwrap();
+
+    let index = peer.index("eth0");
+    let listener = peer.run(move || Listener::open(Family::Ipv4, index)).unwrap();
+    let start = clock::now();
+    daemon.0.kill().unwrap();
+    let mut buffer = Buffer::new();
+    let mut heard =
+        || listener.receive(&mut buffer).unwrap().map(|packet| (packet.source, packet.message.to_vec()));
+    let (source, message) = until(&mut heard, Option::is_some, "a resignation").unwrap();
+    println!("from SIGKILL to the resignation: {:?}", clock::now() - start);
+    assert_eq!((source.to_string().as_str(), message[1], message[2]), ("10.0.0.1", 51, 0));
+    until(is_there, |there| !there, "no address");
+    println!("to the address gone: {:?}", clock::now() - start);
+    until(|| host.ip("link show"), |links| !links.contains("vrrp4"), "no macvlan");
+    assert!(!host.ip("rule show").contains("10.1.0.0/16"));
+    let _reaped = daemon.0.wait();
+}
+
+fn daemon() {
+    let program = std::env::current_exe().unwrap();
+    let guard = Program { path: program, arguments: arguments("as-guard").map(Into::into).to_vec() };
+    let settings = Settings { inbox: Inbox::new().unwrap(), guard: Some(guard) };
+    let (keeper, orders, mut reports) = Keeper::start(settings).unwrap();
+    let from = Some(("10.1.0.0".parse().unwrap(), 16));
+    let (to, input, fwmark) = (None, None, None);
+    let rules = vec![Rule { ipv6: false, from, to, input, fwmark, table: 1000, priority: 100 }];
+    let holding = Holding { virtual_mac: true, rules, ..holding(&["10.0.0.100/24"]) };
+    keeper.configure(Setup {
+        config: Config { routers: vec![Arc::new(router())] },
+        holdings: BTreeMap::from([(front(), Arc::new(holding))]),
+        watched: BTreeSet::new(),
+    });
+    orders.hold(&front());
+    while let Some(report) = reports.blocking_recv() {
+        println!("{report}");
+    }
+}
+
+fn router() -> Router {
+    Router {
+        name: front(),
+        interface: "eth0".into(),
+        router_id: 51,
+        version: Version::V3,
+        family: Family::Ipv4,
+        priority: 150,
+        interval: Duration::from_secs(1),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        peers: Peers::Multicast,
+        source: None,
+        authentication: None,
+        checksum: Checksum::PseudoHeader,
+        addresses: ["10.0.0.100".parse().unwrap()].into(),
+        announce: Announce::default(),
+        group: None,
+        tracks: Vec::new(),
+    }
+}

@@ -1,0 +1,244 @@
+//! The keeper's thread: takes orders and notices, and sees to it that what should be is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::kernel::{Kernel, Objects};
+use super::ledger::Ledger;
+use super::object::{self, Object};
+use super::published::Published;
+use super::refusal::Refusal;
+use super::report::{Report, Reports};
+use super::warden::Warden;
+use super::{Settings, Setup};
+use crate::holding::Holding;
+use crate::io::announce::Announcer;
+use crate::io::{clock, realtime};
+
+/// Everything is asked for again so often.
+const PERIOD: Duration = Duration::from_secs(5);
+/// After a failure sooner, twice as long each time.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// What is taken off is put back at once; whoever does that again and again finds a pause.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) enum Order {
+    Hold(Arc<str>),
+    Announce(Arc<str>),
+    Release(Arc<str>),
+}
+
+pub(super) struct Thread {
+    wake: Arc<OwnedFd>,
+    setups: Receiver<Setup>,
+    orders: Receiver<Order>,
+    reports: Reports,
+    ledger: Ledger,
+    kernel: Kernel,
+    announcer: Announcer,
+    warden: Warden,
+    published: Published,
+    refusal: Refusal,
+    checked: Instant,
+    check_at: Instant,
+    retry: Duration,
+}
+
+impl Thread {
+    pub(super) fn new(
+        settings: Settings,
+        wake: Arc<OwnedFd>,
+        setups: Receiver<Setup>,
+        orders: Receiver<Order>,
+        reports: Reports,
+    ) -> std::io::Result<Self> {
+        let now = clock::now();
+        Ok(Self {
+            wake,
+            setups,
+            orders,
+            ledger: Ledger::default(),
+            kernel: Kernel::open(reports.clone())?,
+            announcer: Announcer::open()?,
+            warden: Warden::new(settings.guard, reports.clone()),
+            published: Published::new(settings.inbox, reports.clone()),
+            refusal: Refusal::new(reports.clone()),
+            reports,
+            checked: now,
+            check_at: now + PERIOD,
+            retry: FIRST_RETRY,
+        })
+    }
+
+    /// Until the keeper is dropped.
+    pub(super) fn run(mut self) {
+        // VRRP's thread comes first; what it reports of itself holds for this one too.
+        let _as_far_as_permitted = realtime::claim(realtime::FOREMOST - 1);
+        while self.take_setups() {
+            self.take_orders();
+            self.take_notices();
+            let now = clock::now();
+            if now >= self.check_at {
+                self.check(now);
+            }
+            let tend_at = self.warden.tend(now, &self.ledger, &self.kernel);
+            self.published.update(&self.ledger, &self.kernel.links);
+            self.wait(tend_at.map_or(self.check_at, |at| at.min(self.check_at)));
+        }
+        self.let_go();
+    }
+
+    fn wait(&self, until: Instant) {
+        let left = until.saturating_duration_since(clock::now());
+        let mut fds =
+            vec![PollFd::new(&self.wake, PollFlags::IN), PollFd::new(&self.kernel.monitor, PollFlags::IN)];
+        fds.extend(self.warden.guard().map(|guard| PollFd::new(guard, PollFlags::IN)));
+        // An error here is an interruption; then everything is looked at.
+        let _ready = poll(&mut fds, Timespec::try_from(left).ok().as_ref());
+        let _nothing = rustix::io::read(&self.wake, &mut [0; 8]);
+    }
+
+    /// Whether the keeper is still there.
+    fn take_setups(&mut self) -> bool {
+        loop {
+            match self.setups.try_recv() {
+                Ok(Setup { config, holdings, watched }) => {
+                    let before = self.ledger.configure(holdings);
+                    self.warden.configure(&config);
+                    self.published.watch(watched);
+                    self.refusal.refuse(self.ledger.refused());
+                    let followed: BTreeSet<_> = before.iter().map(|(router, _)| Arc::clone(router)).collect();
+                    self.kernel.have_macvlans(&self.ledger.macvlans());
+                    self.take_notices();
+                    let new = self.carry_out(&followed, before);
+                    for router in &followed {
+                        self.announce(router, |address| new.contains(address));
+                    }
+                    self.check(clock::now());
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Carries out all orders that wait, as if they were one.
+    fn take_orders(&mut self) {
+        let (mut touched, mut announced) = (BTreeSet::new(), BTreeSet::new());
+        let mut before = Vec::new();
+        for order in self.orders.try_iter() {
+            match order {
+                Order::Hold(router) => {
+                    before.extend(self.ledger.hold(&router));
+                    touched.insert(router);
+                }
+                Order::Release(router) => {
+                    before.extend(self.ledger.release(&router));
+                    touched.insert(router);
+                }
+                Order::Announce(router) => {
+                    announced.insert(router);
+                }
+            }
+        }
+        if !touched.is_empty() {
+            self.carry_out(&touched, before);
+        }
+        for router in announced {
+            self.announce(&router, |_| true);
+        }
+    }
+
+    /// Brings about what has changed for these routers, of which some have held something before; what is new.
+    fn carry_out(
+        &mut self,
+        touched: &BTreeSet<Arc<str>>,
+        before: Vec<(Arc<str>, Arc<Holding>)>,
+    ) -> Vec<Object> {
+        // A guard can only take off what it has been told of before.
+        self.warden.tell(touched.iter(), &self.ledger, &self.kernel);
+        let wanted = self.ledger.wanted();
+        let new = self.kernel.put(&absent(&wanted, &self.kernel), false);
+        self.kernel.take_off(&without(before, &wanted));
+        new
+    }
+
+    fn take_notices(&mut self) {
+        match self.kernel.take_notices(&self.ledger) {
+            Ok(false) => {}
+            Ok(true) => self.check_at = self.check_at.min(self.checked + PAUSE),
+            Err(error) => {
+                self.reports
+                    .send(Report::Trouble { what: format!("what changes at links cannot be read: {error}") });
+            }
+        }
+    }
+
+    /// Asks for everything that is to be and against everything that is not.
+    fn check(&mut self, now: Instant) {
+        self.kernel.begin_check();
+        self.kernel.have_macvlans(&self.ledger.macvlans());
+        self.take_notices();
+        let wanted = self.ledger.wanted();
+        let back = self.kernel.put(&wanted, true);
+        let mut unwanted = self.ledger.unwanted();
+        unwanted.extend(self.kernel.remains());
+        unwanted.retain(|object, _| !wanted.contains_key(object));
+        self.kernel.take_off(&unwanted);
+        self.warden.tell(self.ledger.holders().map(|(router, _)| router), &self.ledger, &self.kernel);
+        let routers: BTreeSet<_> = back.iter().filter_map(|object| wanted.get(object)).cloned().collect();
+        for router in routers {
+            self.announce(&router, |address| back.contains(address));
+        }
+        self.checked = now;
+        self.retry = if self.kernel.is_behind() { (self.retry * 2).min(PERIOD) } else { FIRST_RETRY };
+        self.check_at = now + if self.kernel.is_behind() { self.retry } else { PERIOD };
+    }
+
+    /// Announces the addresses of a router that are there.
+    fn announce(&self, router: &str, chosen: impl Fn(&Object) -> bool) {
+        let Some(holding) = self.ledger.held(router) else { return };
+        let addresses: Vec<_> = object::addresses(holding)
+            .map(Object::Address)
+            .filter(|address| (holding.owner || self.kernel.has(address)) && chosen(address))
+            .collect();
+        for _ in 0..holding.announcements {
+            for object in &addresses {
+                let Object::Address(address) = object else { continue };
+                let Some(link) = self.kernel.links.named(&address.interface) else { continue };
+                if let Err(error) = self.announcer.announce(link, address.address) {
+                    let what = format!("{router}: {object} was not announced: {error}");
+                    return self.reports.send(Report::Trouble { what });
+                }
+            }
+        }
+    }
+
+    /// Takes off everything.
+    fn let_go(mut self) {
+        let wanted = self.ledger.wanted();
+        self.kernel.take_off(&wanted);
+        self.kernel.have_macvlans(&BTreeMap::new());
+        self.refusal.end();
+        self.warden.dismiss();
+    }
+}
+
+/// What of it is not there.
+fn absent(wanted: &Objects, kernel: &Kernel) -> Objects {
+    let absent = wanted.iter().filter(|(object, _)| !kernel.has(object));
+    absent.map(|(object, router)| (object.clone(), Arc::clone(router))).collect()
+}
+
+/// What belongs to these holdings and is not wanted any more.
+fn without(before: Vec<(Arc<str>, Arc<Holding>)>, wanted: &Objects) -> Objects {
+    let objects = before
+        .iter()
+        .flat_map(|(router, holding)| object::of(holding).map(|object| (object, Arc::clone(router))));
+    objects.filter(|(object, _)| !wanted.contains_key(object)).collect()
+}

@@ -1,0 +1,155 @@
+//! Keeps a guard informed, and a guard there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::kernel::Kernel;
+use super::ledger::Ledger;
+use super::refusal;
+use super::report::{Report, Reports};
+use crate::config::{Config, Family, Peers, Router};
+use crate::holding::Holding;
+use crate::io::guard::{Guard, Plan, Program, Resignation};
+use crate::io::socket;
+use crate::packet::{self, Advert};
+
+/// Between two attempts to start a guard.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Warden {
+    program: Option<Program>,
+    reports: Reports,
+    guard: Option<Guard>,
+    /// When a guard was last started.
+    started: Option<Instant>,
+    /// It was said that there is none.
+    lamented: bool,
+    routers: BTreeMap<Arc<str>, Arc<Router>>,
+    /// What the guard knows.
+    plans: BTreeMap<Arc<str>, Plan>,
+}
+
+impl Warden {
+    pub(super) fn new(program: Option<Program>, reports: Reports) -> Self {
+        let (routers, plans) = (BTreeMap::new(), BTreeMap::new());
+        Self { program, reports, guard: None, started: None, lamented: false, routers, plans }
+    }
+
+    pub(super) fn configure(&mut self, config: &Config) {
+        self.routers =
+            config.routers.iter().map(|router| (Arc::clone(&router.name), Arc::clone(router))).collect();
+    }
+
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
+    }
+
+    /// Starts a guard where there is none any more and tells it everything; when to look again.
+    pub(super) fn tend(&mut self, now: Instant, ledger: &Ledger, kernel: &Kernel) -> Option<Instant> {
+        if self.guard.as_ref().is_some_and(Guard::has_ended) {
+            self.lose("it has died");
+        }
+        let program = self.program.as_ref()?;
+        if self.guard.is_some() {
+            return None;
+        }
+        if let Some(again) = self.started.map(|started| started + PAUSE).filter(|again| *again > now) {
+            return Some(again);
+        }
+        self.started = Some(now);
+        match Guard::spawn(program) {
+            Ok(guard) => self.guard = Some(guard),
+            Err(error) => self.lose(&format!("{} cannot be started: {error}", program.path.display())),
+        }
+        self.tell(ledger.holders().map(|(router, _)| router), ledger, kernel);
+        if self.guard.is_none() {
+            return Some(now + PAUSE);
+        }
+        if std::mem::take(&mut self.lamented) {
+            self.reports.send(Report::Guarded);
+        }
+        None
+    }
+
+    /// Tells the guard what these routers hold now.
+    pub(super) fn tell<'a>(
+        &mut self,
+        routers: impl Iterator<Item = &'a Arc<str>>,
+        ledger: &Ledger,
+        kernel: &Kernel,
+    ) {
+        for router in routers {
+            let Some(guard) = &self.guard else { return };
+            let told = match ledger.held(router) {
+                Some(holding) => {
+                    let plan = self.plan(router, holding, ledger, kernel);
+                    if self.plans.get(router) == Some(&plan) {
+                        continue;
+                    }
+                    let told = guard.put(router, &plan);
+                    self.plans.insert(Arc::clone(router), plan);
+                    told
+                }
+                None if self.plans.remove(router).is_some() => guard.forget(router),
+                None => continue,
+            };
+            if let Err(error) = told {
+                self.lose(&format!("it takes no message: {error}"));
+            }
+        }
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn dismiss(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+    }
+
+    fn lose(&mut self, why: &str) {
+        self.guard = None;
+        self.plans.clear();
+        if !std::mem::replace(&mut self.lamented, true) {
+            self.reports.send(Report::Unguarded { why: why.to_owned() });
+        }
+    }
+
+    fn plan(&self, router: &str, holding: &Holding, ledger: &Ledger, kernel: &Kernel) -> Plan {
+        let resignations = self.routers.get(router).map(|router| resignations(router, ledger, kernel));
+        Plan {
+            resignations: resignations.unwrap_or_default(),
+            requests: kernel.farewell(holding),
+            netfilter: if holding.accept { Vec::new() } else { refusal::removal() },
+        }
+    }
+}
+
+/// The router's last advert, to each of its peers. Without an address to send it from there is none.
+fn resignations(router: &Router, ledger: &Ledger, kernel: &Kernel) -> Vec<Resignation> {
+    let Some(link) = kernel.links.named(&router.interface) else { return Vec::new() };
+    let ipv6 = router.family == Family::Ipv6;
+    let own = || {
+        let sources = link.sources(|address| ledger.find(&link.name, address).is_some());
+        sources.into_iter().find(|source| source.is_ipv6() == ipv6)
+    };
+    let Some(source) = router.source.or_else(own) else { return Vec::new() };
+    let advert = Advert {
+        version: router.version,
+        router_id: router.router_id,
+        priority: 0,
+        interval: router.interval,
+        addresses: Arc::clone(&router.addresses),
+        authentication: router.authentication,
+    };
+    let destinations = match &router.peers {
+        Peers::Multicast => vec![socket::group(router.family)],
+        Peers::Unicast { peers, .. } => peers.to_vec(),
+    };
+    let resignation = |destination| {
+        let mut message = Vec::new();
+        packet::encode(&advert, router.checksum, source, destination, &mut message);
+        Resignation { index: link.index, source, destination, message }
+    };
+    destinations.into_iter().map(resignation).collect()
+}
