@@ -10,6 +10,7 @@ pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod demo;
+mod failover;
 mod memory;
 mod names;
 pub mod plan;

@@ -170,6 +170,7 @@ impl Display for SyncRole {
         f.write_str(match self {
             Self::Active => "active",
             Self::Backup => "backup",
+            Self::Follows(router) => return write!(f, "as {router}"),
         })
     }
 }

@@ -169,6 +169,12 @@ impl Engine {
         Some(self.virtual_servers[index].desired(self.now?))
     }
 
+    /// The virtual server `name` as of the last input.
+    pub fn virtual_server(&self, name: &str) -> Option<VirtualServerStatus<'_>> {
+        let index = self.position(name)?;
+        Some(VirtualServerStatus::new(&self.virtual_servers[index], self.now?))
+    }
+
     /// Every virtual server in ascending order of name, as of the last input.
     pub fn status(&self) -> impl Iterator<Item = VirtualServerStatus<'_>> {
         let statuses =

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::config::{self, Mistakes};
 use crate::control::status::Status;
-use crate::control::{AddressedServer, Client, WeightChange};
+use crate::control::{AddressedServer, Client, Dated, NamedRouter, WeightChange};
 use crate::daemon::{self, RunError};
 use crate::demo;
 use crate::plan::Description;
@@ -84,8 +84,26 @@ enum Command {
     },
     /// Show what would happen to a pool when load rises or servers fail, without touching anything
     Simulate(simulate::Simulate),
+    /// Have the other director take over a virtual router or a group of them
+    Failover {
+        /// The router's or the group's name
+        name: String,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Show what happens, as it happens
+    Events {
+        /// For programs: one object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// Run a director in front of three small real servers of its own, on loopback, without root
     Demo,
+    /// What the director starts to let go of its addresses should it be killed
+    #[command(hide = true)]
+    Guard,
     /// One of the demo's real servers
     #[command(hide = true)]
     DemoServer {
@@ -126,6 +144,11 @@ pub fn main() -> ExitCode {
             Ok(model) => ask(plan(&socket.client(), &Description::of(&model))),
             Err(mistakes) => return mistaken(&mistakes),
         },
+        Command::Failover { name, socket } => {
+            ask(command(&socket.client(), "/v1/failover", &NamedRouter { name }))
+        }
+        Command::Guard => return tidegate_vrrp::io::guard(),
+        Command::Events { json, socket } => ask(events(&socket.client(), json)),
         Command::Drain { server, socket } => ask(command(&socket.client(), "/v1/drain", &server.addressed())),
         Command::Enable { server, socket } => {
             ask(command(&socket.client(), "/v1/enable", &server.addressed()))
@@ -226,6 +249,25 @@ async fn plan(client: &Client, new: &Description) -> anyhow::Result<()> {
         return write("a reload would change nothing\n");
     }
     write(&differences.iter().map(|it| format!("{it}\n")).collect::<String>())
+}
+
+/// Until the director ends, or whoever reads has seen enough.
+async fn events(client: &Client, json: bool) -> anyhow::Result<()> {
+    let mut failure = None;
+    let taken = client.lines("/v1/events", |line| {
+        let text = match serde_json::from_slice::<Dated>(line) {
+            Ok(event) if !json => event.to_string(),
+            _ => String::from_utf8_lossy(line).into_owned(),
+        };
+        let mut stdout = std::io::stdout();
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failure = Some(error),
+            written => return written.is_ok(),
+        }
+        false
+    });
+    taken.await?;
+    failure.map_or(Ok(()), |error| Err(error).context("cannot print"))
 }
 
 #[derive(Deserialize)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::ipvs;
 use super::model::{Director, Ipvs, Log, LogFormat, LogLevel};
 use super::reader::Table;
 use super::values::{DAY, duration, integer, one_of, string, text};
+use super::{Context, ipvs};
 
 /// Where the control socket is unless the configuration says otherwise.
 pub const CONTROL_SOCKET: &str = "/run/tidegate/control.sock";
@@ -33,7 +33,7 @@ impl Default for Director {
     }
 }
 
-pub(super) fn read(mut table: Table<'_>) -> Director {
+pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> Director {
     let mut director = Director::default();
     if let Some(id) = table.take("id", text(64)) {
         director.id = id.value;
@@ -59,7 +59,7 @@ pub(super) fn read(mut table: Table<'_>) -> Director {
         director.log = log(table);
     }
     if let Some(table) = table.table("ipvs", "[director.ipvs]") {
-        director.ipvs = ipvs::read(table);
+        director.ipvs = ipvs::read(table, context);
     }
     table.finish();
     director

@@ -2,24 +2,32 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::Context;
 use super::model::{Ipvs, IpvsTimeouts, SyncDaemon, SyncRole};
+use super::place::At;
 use super::reader::Table;
-use super::values::{describe, duration, integer, one_of, text_that};
+use super::values::{self, describe, duration, integer, one_of, text_that};
 
 /// What the kernel takes (`IP_VS_MAX_TIMEOUT` is in jiffies; a month is far below it).
 const MOST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-pub(super) fn read(mut table: Table<'_>) -> Ipvs {
+pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> Ipvs {
     let timeouts = table.table("timeouts", "timeouts = { tcp = \"15m\" }").map(timeouts).unwrap_or_default();
-    let (mut sync, mut roles) = (Vec::new(), BTreeSet::new());
+    let (mut sync, mut roles): (Vec<SyncDaemon>, _) = (Vec::new(), BTreeSet::new());
     for daemon in table.tables("sync", "[[director.ipvs.sync]]") {
         let place = daemon.place;
-        let Some(daemon) = sync_daemon(daemon) else { continue };
-        if !roles.insert(daemon.role) {
+        let Some(daemon) = sync_daemon(daemon, context) else { continue };
+        let (active, backup) = match daemon.role {
+            SyncRole::Active => (true, false),
+            SyncRole::Backup => (false, true),
+            SyncRole::Follows(_) => (true, true),
+        };
+        if (active && !roles.insert("active")) | (backup && !roles.insert("backup")) {
             table.note(place, "the kernel runs one synchronisation daemon of each role");
         }
         sync.push(daemon);
@@ -35,9 +43,9 @@ fn timeouts(mut table: Table<'_>) -> IpvsTimeouts {
     timeouts
 }
 
-fn sync_daemon(mut table: Table<'_>) -> Option<SyncDaemon> {
-    let role = table.require("role", one_of(&[("active", SyncRole::Active), ("backup", SyncRole::Backup)]));
-    let interface = table.require("interface", text_that(is_interface, "the name of an interface"));
+fn sync_daemon(mut table: Table<'_>, context: &mut Context) -> Option<SyncDaemon> {
+    let role = role(&mut table, context);
+    let interface = table.require("interface", interface);
     let sync_id = table.take("sync_id", integer(0..=255));
     let max_length = table.take("max_length", integer(1..=65_507));
     let group = table.take("group", multicast);
@@ -45,7 +53,7 @@ fn sync_daemon(mut table: Table<'_>) -> Option<SyncDaemon> {
     let ttl = table.take("ttl", integer(1..=255));
     table.finish();
     Some(SyncDaemon {
-        role: role?.value,
+        role: role?,
         interface: interface?.value,
         sync_id: sync_id.map_or(0, |it| it.value),
         max_length: max_length.map(|it| it.value),
@@ -53,6 +61,27 @@ fn sync_daemon(mut table: Table<'_>) -> Option<SyncDaemon> {
         port: port.map(|it| it.value),
         ttl: ttl.map(|it| it.value),
     })
+}
+
+/// `role`, or `follow` in its place.
+fn role(table: &mut Table<'_>, context: &mut Context) -> Option<SyncRole> {
+    if !table.has("follow") {
+        return Some(if table.require("role", one_of(&[("active", true), ("backup", false)]))?.value {
+            SyncRole::Active
+        } else {
+            SyncRole::Backup
+        });
+    }
+    table.refuse("role", "`role` comes from the virtual router that `follow` names");
+    let At { value, place } = table.take("follow", values::name)?;
+    let name: Arc<str> = value.into();
+    context.followed.push(At { value: name.clone(), place });
+    Some(SyncRole::Follows(name))
+}
+
+/// The name of an interface.
+pub(super) fn interface(value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    text_that(is_interface, "the name of an interface")(value).map(Into::into)
 }
 
 /// 1 to 15 bytes (`IFNAMSIZ`, less the NUL at the end).

@@ -8,6 +8,7 @@
 //! director, ipvs, virtual_server, real_server: one section each, straight into the model
 //! check   checks, a file for each type
 //! dataplane, listen, forwarding: what differs between the dataplanes
+//! vrrp    virtual routers: what they hold, track and tell
 //! validate  rules over several values
 //! mistake  places become lines and columns, for the mistakes that are shown
 //! ```
@@ -38,6 +39,7 @@ mod tests;
 mod validate;
 mod values;
 mod virtual_server;
+mod vrrp;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
@@ -54,6 +56,7 @@ use check::CheckKeys;
 pub(crate) use check::question;
 pub use director::CONTROL_SOCKET;
 use load::Files;
+pub(crate) use load::open_regular;
 pub use mistake::{Mistake, Mistakes};
 pub use model::*;
 use place::{At, Notes, Part};
@@ -89,6 +92,7 @@ struct Reading<'n> {
     with_files: bool,
     director: Director,
     virtual_servers: Vec<Arc<VirtualServer>>,
+    virtual_routers: Vec<At<VirtualRouter>>,
     context: Context,
     again: Again<'n>,
 }
@@ -113,12 +117,25 @@ struct Context {
     patterns: BTreeMap<String, Pattern>,
     /// Files that were looked at, and whether they are of use.
     pem_files: BTreeMap<(PathBuf, PemFile), Result<(), String>>,
+    /// What virtual routers track, by name.
+    watches: BTreeMap<Arc<str>, Watch>,
+    /// Names that must exist.
+    tracked_virtual_servers: Vec<At<Arc<str>>>,
+    followed: Vec<At<Arc<str>>>,
 }
 
 impl<'n> Reading<'n> {
     fn new(notes: &'n Notes, with_files: bool, again: Again<'n>) -> Self {
         let (director, context) = (Director::default(), Context::default());
-        Self { notes, with_files, director, virtual_servers: Vec::new(), context, again }
+        Self {
+            notes,
+            with_files,
+            director,
+            virtual_servers: Vec::new(),
+            virtual_routers: Vec::new(),
+            context,
+            again,
+        }
     }
 
     /// The last file of `stack`; the others are those that include it.
@@ -192,7 +209,7 @@ impl<'n> Reading<'n> {
             if root.has("include") { root.list("include", values::text(4096)) } else { Vec::new() };
         if main {
             if let Some(table) = root.table("director", "[director]") {
-                self.director = director::read(table);
+                self.director = director::read(table, &mut self.context);
             }
             if let Some(mut defaults) = root.table("defaults", "[defaults]") {
                 if let Some(check) = defaults.table("check", "[defaults.check]") {
@@ -205,7 +222,9 @@ impl<'n> Reading<'n> {
                 root.refuse(key, format!("[{key}] belongs to the main file, and this one is included"));
             }
         }
-        root.refuse("vrrp", "[[vrrp]] is not available in this version");
+        for table in root.array_of_tables("vrrp", "[[vrrp]]") {
+            self.virtual_routers.push(vrrp::read(table, &mut self.context));
+        }
         self.virtual_servers(root);
         includes
     }
@@ -242,8 +261,17 @@ impl<'n> Reading<'n> {
     fn finish(mut self) -> (Model, Known) {
         validate::names(self.notes, &self.context.names);
         validate::listens(self.notes, &self.context.listens);
+        vrrp::check(self.notes, &self.virtual_routers, &self.context);
         self.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
-        (Model { director: self.director, virtual_servers: self.virtual_servers }, self.again.now)
+        let mut virtual_routers: Vec<_> = self.virtual_routers.into_iter().map(|it| it.value).collect();
+        virtual_routers.sort_by(|a, b| a.router.name.cmp(&b.router.name));
+        let model = Model {
+            director: self.director,
+            virtual_servers: self.virtual_servers,
+            virtual_routers,
+            watches: self.context.watches,
+        };
+        (model, self.again.now)
     }
 }
 

@@ -1,20 +1,26 @@
 //! The validated configuration. Whatever holds a [`Model`] need not check it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_checkers::Spec;
+use tidegate_checkers::{Command, Spec};
+use tidegate_vrrp::config::Router;
+use tidegate_vrrp::holding::Holding;
 
 /// A whole configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     /// The director itself.
     pub director: Director,
     /// Sorted by name; names are unique.
     pub virtual_servers: Vec<Arc<VirtualServer>>,
+    /// Sorted by name; names are unique.
+    pub virtual_routers: Vec<VirtualRouter>,
+    /// What the virtual routers track, by name.
+    pub watches: BTreeMap<Arc<str>, Watch>,
 }
 
 impl Model {
@@ -79,10 +85,10 @@ pub struct IpvsTimeouts {
 /// A daemon of the kernel that tells the other director about connections, or hears of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncDaemon {
-    /// Sends or receives.
+    /// Sends or receives, or one after the other.
     pub role: SyncRole,
     /// The interface of the multicast group.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// Told apart by it, 0 to 255.
     pub sync_id: u8,
     /// The longest UDP payload; none: what fits the interface.
@@ -96,12 +102,14 @@ pub struct SyncDaemon {
 }
 
 /// What a synchronisation daemon does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyncRole {
-    /// `"active"`: sends.
+    /// `role = "active"`: sends.
     Active,
-    /// `"backup"`: receives.
+    /// `role = "backup"`: receives.
     Backup,
+    /// `follow = "front"`: sends while that virtual router is Active, and receives otherwise.
+    Follows(Arc<str>),
 }
 
 /// `[director.log]`
@@ -450,4 +458,62 @@ pub enum OnDown {
     Keep,
     /// `reset`
     Reset,
+}
+
+/// `[[vrrp]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualRouter {
+    /// What VRRP needs to know.
+    pub router: Arc<Router>,
+    /// What belongs to the Active director.
+    pub holding: Arc<Holding>,
+    /// What is run at each change of state.
+    pub notify: Option<Notify>,
+}
+
+/// `notify = ["/etc/tidegate/notify"]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// The program; the router's name and state follow its own arguments.
+    pub command: Command,
+    /// When it is killed.
+    pub timeout: Duration,
+}
+
+/// `[[vrrp.track]]`: something that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watch {
+    /// `type = "interface"`: up while it has a carrier.
+    Interface(Arc<str>),
+    /// `type = "script"`: up while it ends with 0.
+    Script {
+        /// What is run.
+        command: Command,
+        /// From start to start.
+        interval: Duration,
+        /// When it is killed, which is a failure.
+        timeout: Duration,
+        /// Passes in a row that raise.
+        rise: u32,
+        /// Failures in a row that take down.
+        fall: u32,
+    },
+    /// `type = "file"`: the number in it; 0 where there is no file, 1 where it is empty.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// How often it is looked at.
+        interval: Duration,
+    },
+    /// `type = "process"`: up while so many of them run.
+    Process {
+        /// The program's name.
+        program: String,
+        /// How many.
+        least: u32,
+        /// How often they are looked for.
+        interval: Duration,
+    },
+    /// `type = "virtual_server"`: up while its quorum is held.
+    Quorum(Arc<str>),
 }

@@ -191,7 +191,7 @@ pub(super) fn ip(value: &DeValue<'_>) -> Result<IpAddr, String> {
     Ok(ip)
 }
 
-fn unicast(ip: IpAddr) -> Result<(), String> {
+pub(super) fn unicast(ip: IpAddr) -> Result<(), String> {
     match ip {
         ip if ip.to_canonical() != ip => Err(format!("must be written as IPv4: {}", ip.to_canonical())),
         ip if ip.is_multicast() || ip == IpAddr::from([255; 4]) => {

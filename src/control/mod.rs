@@ -4,16 +4,21 @@
 //! comes in is bounded in size, number and time.
 
 mod client;
+mod feed;
 mod routes;
 mod server;
 mod socket;
 pub mod status;
 
 pub use client::{Client, ClientError};
-pub use routes::{AddressedServer, Failure, WeightChange};
+pub use feed::{Dated, Event, Feed};
+pub use routes::{AddressedServer, Failure, NamedRouter, WeightChange};
 pub use server::serve;
 pub use socket::{SocketError, SocketFile, bind};
 
+use std::sync::Arc;
+
+use tidegate_vrrp::io::Vrrp;
 use tokio::sync::oneshot;
 
 use crate::plan::Description;
@@ -22,8 +27,10 @@ use status::Status;
 /// What a connection asks the event loop.
 #[derive(Debug)]
 pub enum Request {
-    /// What is; the numbers of the dataplane are still missing in it.
-    Status(oneshot::Sender<Status>),
+    /// What is; the numbers of the dataplane and of the virtual routers are still missing in it.
+    Status(oneshot::Sender<(Status, Option<Arc<Vrrp>>)>),
+    /// Who runs the virtual routers; none: there are none.
+    Failover(oneshot::Sender<Option<Arc<Vrrp>>>),
     /// Which configuration runs.
     Configuration(oneshot::Sender<Description>),
     /// An operator's command; the answer says what was done, or why not.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::{Request, routes};
+use super::routes::{self, Endless};
+use super::{Feed, Request};
 use crate::dataplane::CounterSources;
 use crate::memory;
 
@@ -24,9 +25,10 @@ pub async fn serve(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
     counters: CounterSources,
+    feed: Feed,
 ) -> std::io::Result<()> {
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let router = routes::router(requests, counters);
+    let router = routes::router(requests, counters, feed);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
@@ -38,7 +40,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let endless = Endless::default();
+        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(endless.clone())));
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -46,10 +49,20 @@ pub async fn serve(
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that misbehaves or leaves is its own affair.
-            let _ended = timeout(CONNECTION_DEADLINE, connection).await;
+            tokio::select! {
+                _ended = connection => {}
+                () = deadline(&endless) => {}
+            }
             // An answer may have been large.
             let _done = tokio::task::spawn_blocking(memory::give_back).await;
             drop(place);
         });
+    }
+}
+
+async fn deadline(endless: &Endless) {
+    sleep(CONNECTION_DEADLINE).await;
+    if endless.is_declared() {
+        std::future::pending().await
     }
 }

@@ -1,9 +1,10 @@
 //! The status as it goes over the control socket: every number behind every decision.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,12 @@ pub struct Status {
     pub director: Director,
     /// Sorted by name.
     pub virtual_servers: Vec<VirtualServer>,
+    /// Sorted by name.
+    #[serde(default)]
+    pub virtual_routers: Vec<VirtualRouter>,
+    /// What serves them; null while there are none.
+    #[serde(default)]
+    pub vrrp: Option<VrrpThread>,
 }
 
 /// The daemon itself.
@@ -225,6 +232,111 @@ pub struct Outcome {
     pub age_seconds: f64,
 }
 
+/// One virtual router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VirtualRouter {
+    /// Its name.
+    pub name: String,
+    /// Where it runs.
+    pub interface: String,
+    /// VRID.
+    pub router_id: u8,
+    /// Of the protocol: 2 or 3.
+    pub version: u8,
+    /// Which it moves with, if any.
+    pub group: Option<String>,
+    /// In its adverts.
+    pub addresses: Vec<IpAddr>,
+    /// `initialize`, `backup`, `active` or `resigning`.
+    pub state: String,
+    /// Since it changed.
+    pub for_seconds: f64,
+    /// What keeps it from taking part; null when nothing does.
+    pub obstacle: Option<String>,
+    /// The priority now.
+    pub priority: u8,
+    /// What the configuration says.
+    pub configured_priority: u8,
+    /// What makes the difference.
+    pub tracks: Vec<Track>,
+    /// Of its own adverts.
+    pub advert_interval_ms: f64,
+    /// Until time alone moves it next: its next advert while Active, its taking over while Backup.
+    pub next_step_ms: Option<f64>,
+    /// The other director that was heard last.
+    pub heard: Option<Heard>,
+    /// An operator has had it hand over: it leaves the addresses to the other director while that lives.
+    pub yields: bool,
+    /// Not configured any more: gone once it has let go.
+    pub leaving: bool,
+    /// Adverts sent.
+    pub sent: u64,
+    /// Adverts of others heard.
+    pub received: u64,
+    /// Of these, with other addresses than its own: the directors are configured differently.
+    pub other_addresses: u64,
+    /// Changes of state.
+    pub transitions: u64,
+    /// Packets that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// The last of them.
+    pub last_refused: Option<RefusedPacket>,
+}
+
+/// Something that a virtual router tracks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// What.
+    pub name: String,
+    /// `unknown`, `up`, `down`, or a number.
+    pub state: String,
+    /// What the priority gets for each; null: it is a fault.
+    pub weight: Option<i16>,
+    /// What the priority gets now.
+    pub adds: i16,
+}
+
+/// Another director's advert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// From whom.
+    pub source: IpAddr,
+    /// Its priority; 0: it resigned.
+    pub priority: u8,
+    /// Between its adverts.
+    pub advert_interval_ms: f64,
+    /// When.
+    pub age_seconds: f64,
+}
+
+/// A packet that was not taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusedPacket {
+    /// From whom.
+    pub source: IpAddr,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub age_seconds: f64,
+}
+
+/// What serves the virtual routers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VrrpThread {
+    /// What the kernel has granted: realtime, locked memory.
+    pub scheduling: String,
+    /// Adverts that were due.
+    pub adverts: u64,
+    /// Of these, sent more than 1 ms late.
+    pub late: u64,
+    /// By how much at most.
+    pub latest_ms: f64,
+    /// By how much at most in the last minute or two.
+    pub latest_of_last_minutes_ms: f64,
+    /// Events that were told to nobody because the director was busy.
+    pub lost_events: u64,
+}
+
 impl Status {
     /// Adds what the dataplane has counted.
     pub(super) fn add_counters(&mut self, counters: &Counters) {
@@ -268,4 +380,15 @@ impl From<&DestinationCounters> for Traffic {
             bytes_out: it.bytes_out,
         }
     }
+}
+
+/// How long ago that was, in seconds.
+pub(crate) fn seconds(now: Instant, since: Instant) -> f64 {
+    // To the millisecond: more digits say nothing to anybody.
+    (now.saturating_duration_since(since).as_secs_f64() * 1e3).round() / 1e3
+}
+
+/// In milliseconds, to the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

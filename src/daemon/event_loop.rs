@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_checkers::{Observation, Probe};
-use tidegate_engine::{Effects, Engine, Input};
+use tidegate_engine::{Effects, Engine, Health, Input};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -21,8 +21,9 @@ use super::notify::{Notifier, watchdog_interval};
 use super::runners::Runners;
 use crate::clock;
 use crate::config::{self, DataplaneKind, Model};
-use crate::control::{self, Request};
-use crate::dataplane::{Dataplane, Dataplanes, Report, ServiceKey, Table, services};
+use crate::control::{self, Feed, Request};
+use crate::dataplane::{Dataplane, Dataplanes, Leading, Report, ServiceKey, Table, services};
+use crate::failover::{self, Failover};
 use crate::memory;
 use crate::plan::{Description, keep_fixed};
 use crate::probes::{self, Probes};
@@ -56,13 +57,26 @@ pub(super) struct EventLoop {
     probes: Probes,
     flood: Flood,
     log: EventLog,
+    feed: Feed,
     desired: Table,
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
     dataplanes: Dataplanes,
+    failover: Failover,
     notifier: Notifier,
     queues: Queues,
-    stopping: Option<Instant>,
+    stopping: Stopping,
+    hand_over: mpsc::Sender<()>,
+}
+
+/// How far a stop has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// The virtual routers hand over to the other director; everything else goes on.
+    HandingOver,
+    /// No new connections; those that live have until then.
+    Until(Instant),
 }
 
 struct Queues {
@@ -71,6 +85,7 @@ struct Queues {
     reports: mpsc::Receiver<(DataplaneKind, Report)>,
     loads: mpsc::Receiver<Loaded>,
     load: Loader,
+    handed_over: mpsc::Receiver<()>,
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -82,6 +97,8 @@ enum Turn {
     Report(DataplaneKind, Report),
     Hangup,
     Loaded(Loaded),
+    Failover(failover::News),
+    HandedOver,
     Terminate(&'static str),
     Deadline,
     Heartbeat,
@@ -96,15 +113,18 @@ impl EventLoop {
         loader: config::Loader,
         model: Model,
         dataplanes: Vec<(DataplaneKind, Box<dyn Dataplane>)>,
+        leading: Leading,
         socket: UnixListener,
     ) -> Result<Self, RunError> {
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (request, requests) = mpsc::channel(REQUESTS);
         let (report, reports) = mpsc::channel(REPORTS);
         let (load, loads) = mpsc::channel(1);
+        let (hand_over, handed_over) = mpsc::channel(1);
         let seed = seed(&model.director.id);
         let dataplanes = Dataplanes::start(dataplanes, model.director.resync_interval, &report)?;
-        let server = control::serve(socket, request, dataplanes.counter_sources());
+        let feed = Feed::default();
+        let server = control::serve(socket, request, dataplanes.counter_sources(), feed.clone());
         tokio::spawn(async move {
             if let Err(error) = server.await {
                 error!(%error, "the control socket cannot be served; the director goes on without it");
@@ -113,7 +133,7 @@ impl EventLoop {
         let now = clock::now();
         let mut this = Self {
             file,
-            model: Model { director: model.director.clone(), virtual_servers: Vec::new() },
+            model: Model { director: model.director.clone(), ..Model::default() },
             started: now,
             applied: now,
             generation: 0,
@@ -125,7 +145,9 @@ impl EventLoop {
             not_run: 0,
             probes: Probes::default(),
             flood: Flood::default(),
-            log: EventLog::new(now),
+            log: EventLog::new(now, feed.clone()),
+            failover: Failover::new(leading, feed.clone()),
+            feed,
             desired: Table::new(),
             changed: BTreeSet::new(),
             dataplanes,
@@ -136,12 +158,15 @@ impl EventLoop {
                 reports,
                 loads,
                 load: Loader::new(loader, load),
+                handed_over,
                 hangup: signal(SignalKind::hangup())?,
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
             },
-            stopping: None,
+            stopping: Stopping::No,
+            hand_over,
         };
+        this.failover.configure(&model)?;
         this.apply(now, model);
         Ok(this)
     }
@@ -164,7 +189,7 @@ impl EventLoop {
         loop {
             // A late tick makes up for all that is due, so heavy weights need not ramp in thousands of steps a second.
             let deadline = self.engine.deadline().map(|deadline| deadline.max(ticked + TICK));
-            let turn = self.queues.next(deadline, &mut heartbeat).await;
+            let turn = self.queues.next(&mut self.failover, deadline, &mut heartbeat).await;
             let now = clock::now();
             let due =
                 |interval: Duration| now.duration_since(watched) >= interval.min(Duration::from_secs(5));
@@ -179,8 +204,15 @@ impl EventLoop {
                 Turn::Report(kind, report) => self.take_report(kind, report),
                 Turn::Hangup => self.load(),
                 Turn::Loaded(result) => self.loaded(now, result),
+                Turn::Failover(failover::News::Ended) => return Err(lost("a thread of the virtual routers")),
+                Turn::Failover(news) => {
+                    if self.failover.take(news, &self.model) {
+                        self.dataplanes.set_desired(&self.desired);
+                    }
+                }
+                Turn::HandedOver => self.let_go(now),
                 Turn::Terminate(signal) => {
-                    if self.stopping.is_some() {
+                    if self.is_stopping() {
                         info!(signal, "told to stop again: the director stops now");
                         return Ok(());
                     }
@@ -235,7 +267,8 @@ impl EventLoop {
     fn answer(&mut self, now: Instant, request: Request) {
         // Whoever asked may have left; that is no concern of the loop.
         match request {
-            Request::Status(reply) => drop(reply.send(self.snapshot(now))),
+            Request::Status(reply) => drop(reply.send((self.snapshot(now), self.failover.vrrp()))),
+            Request::Failover(reply) => drop(reply.send(self.failover.vrrp())),
             Request::Configuration(reply) => drop(reply.send(Description::of(&self.model))),
             Request::Command(command, reply) => {
                 let done = match self.engine.command(now, command) {
@@ -289,7 +322,7 @@ impl EventLoop {
     }
 
     fn load(&mut self) {
-        if self.stopping.is_some() {
+        if self.is_stopping() {
             warn!("told to reload while stopping: the configuration stays");
             return;
         }
@@ -302,7 +335,7 @@ impl EventLoop {
 
     fn loaded(&mut self, now: Instant, result: Loaded) {
         let again = self.queues.load.ended();
-        if self.stopping.is_some() {
+        if self.is_stopping() {
             // The service manager has been told of the stop; nothing may take that back.
             return;
         }
@@ -311,8 +344,11 @@ impl EventLoop {
                 for key in keep_fixed(&self.model.director, &mut model.director) {
                     warn!(key, "this key of [director] takes effect when the director is started anew");
                 }
+                self.last_error = self.failover.configure(&model).err().map(|error| error.to_string());
+                if let Some(error) = &self.last_error {
+                    error!(error, "the configuration is in force but for its virtual routers");
+                }
                 let kept = self.apply(now, model);
-                self.last_error = None;
                 let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 1e1;
                 info!(
                     generation = self.generation,
@@ -323,9 +359,12 @@ impl EventLoop {
                     applying_ms = milliseconds(clock::now() - now),
                     "configuration reloaded"
                 );
+                self.feed.tell(control::Event::Reload { generation: self.generation, error: None });
             }
             Err(mistakes) => {
                 error!(file = %self.file.display(), "configuration not reloaded, the old one stays:\n{mistakes}");
+                let error = Some(mistakes.clone());
+                self.feed.tell(control::Event::Reload { generation: self.generation, error });
                 self.last_error = Some(mistakes);
             }
         }
@@ -367,7 +406,7 @@ impl EventLoop {
         self.changed.extend(effects.changed);
     }
 
-    /// Hands what this turn has decided to the dataplane.
+    /// Hands what this turn has decided to the dataplane and to the virtual routers.
     fn flush(&mut self) {
         if !self.changed.is_empty() {
             self.hand_over();
@@ -375,6 +414,7 @@ impl EventLoop {
     }
 
     fn hand_over(&mut self) {
+        self.tell_quorums();
         for name in std::mem::take(&mut self.changed) {
             let found = self.model.virtual_server(&name).zip(self.engine.desired(&name));
             let Some((virtual_server, desired)) = found else { continue };
@@ -383,11 +423,38 @@ impl EventLoop {
         self.dataplanes.set_desired(&self.desired);
     }
 
+    /// Tells the virtual routers of the quorums that they track.
+    fn tell_quorums(&mut self) {
+        let tracked: Vec<_> = self.failover.tracked_quorums().cloned().collect();
+        for name in tracked {
+            let Some(status) = self.engine.virtual_server(&name) else { continue };
+            let unknown = || status.real_servers().any(|it| matches!(it.health, Health::Unknown { .. }));
+            let held = (status.quorum.held || !unknown()).then_some(status.quorum.held);
+            self.failover.quorum(&name, held);
+        }
+    }
+
     fn stop(&mut self, now: Instant, signal: &'static str) {
+        let Some(vrrp) = self.failover.vrrp() else {
+            info!(signal, "stopping");
+            return self.let_go(now);
+        };
+        info!(signal, "stopping: handing the virtual routers over, and serving until another director does");
+        self.notifier.stopping("handing over to the other director");
+        self.stopping = Stopping::HandingOver;
+        let done = self.hand_over.clone();
+        tokio::spawn(async move {
+            vrrp.stop().await;
+            let _ended = done.send(()).await;
+        });
+    }
+
+    /// The rest of a stop, once no address of a virtual router is here any more.
+    fn let_go(&mut self, now: Instant) {
         let grace = self.model.director.shutdown_grace;
-        info!(signal, grace_s = grace.as_secs_f64(), "stopping: no new connections, those that live may end");
+        info!(grace_s = grace.as_secs_f64(), "no new connections, those that live may end");
         self.notifier.stopping("waiting for connections to end");
-        self.stopping = Some(now + grace);
+        self.stopping = Stopping::Until(now + grace);
         self.first_probes = None;
         self.runner.update(Arc::default());
         self.dataplanes.stop_accepting();
@@ -401,7 +468,7 @@ impl EventLoop {
         for kind in self.dataplanes.watch() {
             error!(dataplane = %kind, "the dataplane hangs: what is decided does not reach it");
         }
-        let Some(deadline) = self.stopping else { return Ok(false) };
+        let Stopping::Until(deadline) = self.stopping else { return Ok(false) };
         let active = self.dataplanes.active(ANSWER).await;
         if active != Some(0) && now < deadline {
             return Ok(false);
@@ -411,7 +478,7 @@ impl EventLoop {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
+        self.stopping != Stopping::No
     }
 
     pub(super) fn listen_error(&self, key: &ServiceKey) -> Option<String> {
@@ -426,12 +493,19 @@ impl EventLoop {
 }
 
 impl Queues {
-    async fn next(&mut self, deadline: Option<Instant>, heartbeat: &mut tokio::time::Interval) -> Turn {
+    async fn next(
+        &mut self,
+        failover: &mut Failover,
+        deadline: Option<Instant>,
+        heartbeat: &mut tokio::time::Interval,
+    ) -> Turn {
         tokio::select! {
             _ = self.terminate.recv() => Turn::Terminate("SIGTERM"),
             _ = self.interrupt.recv() => Turn::Terminate("SIGINT"),
             _ = self.hangup.recv() => Turn::Hangup,
             Some(result) = self.loads.recv() => Turn::Loaded(result),
+            news = failover.next() => Turn::Failover(news),
+            Some(()) = self.handed_over.recv() => Turn::HandedOver,
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some((kind, report)) = self.reports.recv() => Turn::Report(kind, report),
             batch = self.observations.recv() => batch.map_or(Turn::NoChecks, Turn::Observations),

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use tidegate_engine::Event;
 use tracing::{debug, info, warn};
 
+use crate::control::Feed;
+
 // When a switch dies, thousands of servers go down at once: beyond this many lines in a window they are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 const LINES: usize = 200;
 
-/// Writes one line for one decision, and counts where one line each would be a flood.
+/// Writes one line for one decision, and counts where one line each would be a flood. Whoever listens is told all.
 #[derive(Debug)]
 pub(super) struct EventLog {
+    feed: Feed,
     window: Instant,
     written: usize,
     up: usize,
@@ -19,13 +22,14 @@ pub(super) struct EventLog {
 }
 
 impl EventLog {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { window: now, written: 0, up: 0, down: 0 }
+    pub(super) fn new(now: Instant, feed: Feed) -> Self {
+        Self { feed, window: now, written: 0, up: 0, down: 0 }
     }
 
     pub(super) fn write(&mut self, now: Instant, events: &[Event]) {
         self.heartbeat(now);
         for event in events {
+            self.feed.tell(event.into());
             match event {
                 Event::Health { healthy, .. } if self.written >= LINES => {
                     *(if *healthy { &mut self.up } else { &mut self.down }) += 1;
@@ -48,7 +52,7 @@ impl EventLog {
         if up + down > 0 {
             warn!(up, down, "more real servers went up or down than are written one by one; see the status");
         }
-        *self = Self::new(now);
+        *self = Self::new(now, self.feed.clone());
     }
 }
 

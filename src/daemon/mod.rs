@@ -26,7 +26,8 @@ use tidegate_proxy::Proxy;
 
 use crate::config::{self, DataplaneKind, Mistakes};
 use crate::control::{self, SocketError};
-use crate::dataplane::{Dataplane, IpvsDataplane, ProxyDataplane};
+use crate::dataplane::{Dataplane, IpvsDataplane, Leading, ProxyDataplane};
+use crate::failover;
 use crate::memory;
 use event_loop::EventLoop;
 
@@ -42,6 +43,9 @@ pub enum RunError {
     /// The proxy cannot start.
     #[error("the proxy cannot start")]
     Proxy(#[from] tidegate_proxy::StartError),
+    /// The virtual routers cannot run.
+    #[error(transparent)]
+    VirtualRouters(#[from] failover::StartError),
     /// The system gives no thread, timer or signal handler.
     #[error("the director cannot start")]
     System(#[from] std::io::Error),
@@ -64,12 +68,13 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
     let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
+    let leading = Leading::default();
     let dataplanes: Vec<(_, Box<dyn Dataplane>)> = vec![
         (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
-        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::new(director.ipvs.clone()))),
+        (DataplaneKind::Ipvs, Box::new(IpvsDataplane::new(director.ipvs.clone(), leading.clone()))),
     ];
-    let result =
-        runtime.block_on(async { EventLoop::start(file, loader, model, dataplanes, socket)?.run().await });
+    let result = runtime
+        .block_on(async { EventLoop::start(file, loader, model, dataplanes, leading, socket)?.run().await });
     runtime.shutdown_background();
     result
 }

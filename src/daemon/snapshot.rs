@@ -1,6 +1,6 @@
 //! The state as a [`Status`]; what only the dataplane knows is filled in by whoever asked.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tidegate_engine::{CheckStatus, Health, RealServerStatus, Run, Verdict, VirtualServerStatus};
 
@@ -8,7 +8,7 @@ use super::event_loop::EventLoop;
 use crate::config;
 use crate::control::status::{
     Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer,
-    Status, Traffic, VirtualServer,
+    Status, Traffic, VirtualServer, milliseconds, seconds,
 };
 
 impl EventLoop {
@@ -22,6 +22,8 @@ impl EventLoop {
             virtual_servers: pairs
                 .map(|(state, configured)| self.virtual_server(now, state, configured))
                 .collect(),
+            virtual_routers: Vec::new(),
+            vrrp: None,
         }
     }
 
@@ -142,13 +144,4 @@ fn check(now: Instant, state: CheckStatus<'_>) -> Check {
         needed,
         outcomes: state.history.iter().rev().map(outcome).collect(),
     }
-}
-
-fn seconds(now: Instant, since: Instant) -> f64 {
-    // To the millisecond: more digits say nothing to anybody.
-    (now.saturating_duration_since(since).as_secs_f64() * 1e3).round() / 1e3
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -7,6 +7,8 @@
 mod settings;
 mod translate;
 
+pub use settings::Leading;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// IPVS as a [`Dataplane`]. Asks nothing of the kernel until a virtual server or a setting wants it.
 pub struct IpvsDataplane {
     settings: config::Ipvs,
+    leading: Leading,
     /// Why the settings are not in force, if so.
     unsettled: Option<Error>,
     connection: Option<Connection>,
@@ -34,7 +37,7 @@ pub struct IpvsDataplane {
 
 impl Default for IpvsDataplane {
     fn default() -> Self {
-        Self::new(config::Ipvs::default())
+        Self::new(config::Ipvs::default(), Leading::default())
     }
 }
 
@@ -50,6 +53,7 @@ impl Dataplane for IpvsDataplane {
     /// The kernel has a question of its own for the destinations of each service, and thousands of them would hold up
     /// each change of a large table. So drift elsewhere is not found here but by the next `observe`.
     fn observe_changed(&mut self, desired: &Table) -> Result<Table, Error> {
+        self.settle();
         let is_other = |(key, service): &(&ServiceKey, &Arc<Service>)| self.ours.get(*key) != Some(*service);
         let changed = desired.iter().filter(is_other).map(|(key, _)| *key);
         let gone = self.ours.keys().filter(|key| !desired.contains_key(*key)).copied();
@@ -142,17 +146,17 @@ impl Drop for IpvsDataplane {
 
 impl IpvsDataplane {
     /// With what is the kernel's own and no virtual server's.
-    pub fn new(settings: config::Ipvs) -> Self {
-        Self { settings, unsettled: None, connection: None, ours: Table::new() }
+    pub fn new(settings: config::Ipvs, leading: Leading) -> Self {
+        Self { settings, leading, unsettled: None, connection: None, ours: Table::new() }
     }
 
     /// Holds the settings against drift. What is wrong with them keeps no virtual server from being served.
     fn settle(&mut self) {
-        let settings = self.settings.clone();
+        let (settings, leading) = (self.settings.clone(), self.leading.clone());
         if settings == config::Ipvs::default() {
             return;
         }
-        let error = self.with(|connection| settings::apply(connection, &settings)).err();
+        let error = self.with(|connection| settings::apply(connection, &settings, &leading)).err();
         match &error {
             Some(error) if self.unsettled.as_ref() != Some(error) => {
                 tracing::error!(%error, "the kernel's settings are not as configured; trying again");

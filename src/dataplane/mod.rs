@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use build::services;
-pub use ipvs::IpvsDataplane;
+pub use ipvs::{IpvsDataplane, Leading};
 pub use plan::{Change, plan};
 pub use proxy::ProxyDataplane;
 pub use reconcile::{CounterSource, Reconciler, Report};
