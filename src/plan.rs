@@ -3,6 +3,8 @@
 //! A configuration is described as sections of named values; two descriptions are compared. The daemon hands out
 //! the description of what runs, the command line makes that of a file.
 
+mod vrrp;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +21,8 @@ const DIRECTOR: &str = "director";
 
 /// A configuration as sections of named values.
 ///
-/// Sections are `director`, `virtual server NAME`, `virtual server NAME, check NAME` and
-/// `virtual server NAME, real server ADDRESS`.
+/// Sections are `director`, `virtual server NAME`, `virtual server NAME, check NAME`,
+/// `virtual server NAME, real server ADDRESS`, `virtual router NAME`, `track NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Description(BTreeMap<String, BTreeMap<String, String>>);
@@ -68,6 +70,12 @@ impl Description {
         description.add(DIRECTOR.into(), director(&model.director));
         for virtual_server in &model.virtual_servers {
             description.add_virtual_server(virtual_server);
+        }
+        for it in &model.virtual_routers {
+            description.add(format!("virtual router {}", it.router.name), vrrp::router(it));
+        }
+        for (key, watch) in &model.watches {
+            description.add(format!("track {key}"), vrrp::watch(watch));
         }
         description
     }

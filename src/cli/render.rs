@@ -1,5 +1,7 @@
 //! The status for people, at a glance. Pure.
 
+mod vrrp;
+
 use std::fmt::Write as _;
 
 use super::units::{age, bytes, count};
@@ -9,6 +11,11 @@ use crate::control::status::{Director, Listen, RealServer, SorryServer, Status, 
 pub(super) fn status(status: &Status, colour: bool) -> String {
     let paint = Paint(colour);
     let mut text = director(&status.director, paint);
+    text.extend(status.vrrp.as_ref().map(vrrp::thread));
+    for virtual_router in &status.virtual_routers {
+        text.push('\n');
+        text.push_str(&vrrp::virtual_router(virtual_router, paint));
+    }
     for virtual_server in &status.virtual_servers {
         text.push('\n');
         text.push_str(&render_virtual_server(virtual_server, paint));

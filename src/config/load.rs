@@ -30,7 +30,7 @@ impl Files {
     /// A file that is not UTF-8 is noted at the first place where it is not, and read with replacements.
     pub(super) fn read(&mut self, path: &Path, stack: &[u32], notes: &Notes) -> Result<u32, String> {
         let reason = |error: io::Error| error.to_string();
-        let file = open_regular(path).map_err(reason)?;
+        let file = open(path).map_err(reason)?;
         let metadata = file.metadata().map_err(reason)?;
         let identity = (metadata.dev(), metadata.ino());
         if stack.iter().any(|it| self.identities.get(*it as usize) == Some(&identity)) {
@@ -75,7 +75,7 @@ impl Files {
 }
 
 /// Opens a regular file for reading and never waits, as opening a FIFO would.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let no_wait = rustix::fs::OFlags::NONBLOCK.bits();
     let file = OpenOptions::new().read(true).custom_flags(no_wait.cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }

@@ -56,7 +56,7 @@ use check::CheckKeys;
 pub(crate) use check::question;
 pub use director::CONTROL_SOCKET;
 use load::Files;
-pub(crate) use load::open_regular;
+pub(crate) use load::open as open_regular;
 pub use mistake::{Mistake, Mistakes};
 pub use model::*;
 use place::{At, Notes, Part};
