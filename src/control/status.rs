@@ -293,7 +293,7 @@ pub struct Track {
     /// What the priority gets for each; null: it is a fault.
     pub weight: Option<i16>,
     /// What the priority gets now.
-    pub adds: i16,
+    pub adds: i64,
 }
 
 /// Another director's advert.

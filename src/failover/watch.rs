@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_checkers::{Command, Ended};
-use tidegate_vrrp::{Tracked, Vrrp};
+use tidegate_vrrp::Tracked;
+use tidegate_vrrp::io::Vrrp;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};

@@ -31,7 +31,10 @@ pub(super) fn router(it: &VirtualRouter) -> Vec<(&'static str, String)> {
         ("source", or_none(router.source)),
         // Not which.
         ("password", or_none(router.authentication.map(|_| "set"))),
-        ("checksum", if router.checksum == Checksum::Message { "message" } else { "pseudo-header" }.to_owned()),
+        (
+            "checksum",
+            if router.checksum == Checksum::Message { "message" } else { "pseudo-header" }.to_owned(),
+        ),
         ("announce", announce(router)),
         ("group", or_none(router.group.as_deref())),
         ("track", list(&router.tracks.iter().map(track).collect::<Vec<_>>())),

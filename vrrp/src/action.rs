@@ -128,3 +128,26 @@ pub enum Reason {
     /// The director stops.
     Stop,
 }
+
+/// For people: completes "backup -> active: …".
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready => f.write_str("everything that is needed is there"),
+            Self::Owner => f.write_str("this director owns the addresses"),
+            Self::Silence => f.write_str("no other director was heard any more"),
+            Self::Outranked { by, priority } => write!(f, "{by} has priority {priority} and comes first"),
+            Self::Succeeded { by } => write!(f, "{by} has taken over"),
+            Self::NoSuccessor => f.write_str("no other director has taken over"),
+            Self::Failover => f.write_str("an operator's order"),
+            Self::Link => f.write_str("the interface is down or has no address to send from"),
+            Self::Fault { track } => write!(f, "{track} is down"),
+            Self::Group { router } => write!(f, "with {router} of the same group"),
+            Self::Stalled { gap } => {
+                write!(f, "the director stood still for {gap:.1?}, and others may have taken over")
+            }
+            Self::Reconfigured => f.write_str("another configuration"),
+            Self::Stop => f.write_str("the director stops"),
+        }
+    }
+}

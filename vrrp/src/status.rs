@@ -166,3 +166,21 @@ impl Refused {
         self.0[refusal as usize]
     }
 }
+
+/// For people: why a router takes no part.
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LinkUnknown => f.write_str("waits to hear about the interface"),
+            Self::LinkDown => f.write_str("the interface is down, has no carrier or does not exist"),
+            Self::NoSource => f.write_str("the interface has no address of this family to send from"),
+            Self::TrackUnknown(track) => write!(f, "waits for the first verdict on {track}"),
+            Self::TrackDown(track) => write!(f, "{track} is down"),
+            Self::Predecessor(router) => {
+                write!(f, "waits until {router}, as it was configured before, has let go")
+            }
+            Self::Group(router) => write!(f, "{router} of the same group cannot"),
+            Self::Stop => f.write_str("the director stops"),
+        }
+    }
+}

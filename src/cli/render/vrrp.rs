@@ -40,13 +40,18 @@ pub(super) fn virtual_router(it: &VirtualRouter, paint: Paint) -> String {
         let _ = writeln!(text, "  {}", paint.bad(obstacle));
     }
     for track in &it.tracks {
-        let weight = track.weight.map_or_else(|| "else a fault".to_owned(), |weight| format!("weight {weight:+}"));
+        let weight =
+            track.weight.map_or_else(|| "else a fault".to_owned(), |weight| format!("weight {weight:+}"));
         let adds = if track.adds == 0 { String::new() } else { format!(", adds {:+}", track.adds) };
         let line = format!("  tracks {}: {} ({weight}{adds})", track.name, track.state);
         let _ = writeln!(text, "{}", if track.state == "down" { paint.warn(&line) } else { line });
     }
     if it.yields {
-        let _ = writeln!(text, "  {}", paint.warn("has handed over: it leaves the addresses to the other director"));
+        let _ = writeln!(
+            text,
+            "  {}",
+            paint.warn("has handed over: it leaves the addresses to the other director")
+        );
     }
     if it.leaving {
         let _ = writeln!(text, "  {}", paint.warn("is not configured any more, and lets go"));
