@@ -43,21 +43,22 @@ pub(super) fn split(text: &str) -> Option<Pieces> {
         return None;
     }
     let mut virtual_servers: Vec<Range<usize>> = Vec::new();
-    let mut inside = false;
+    // Under another table's header a key belongs to that table, whatever it is called.
+    let (mut inside, mut at_root) = (false, true);
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let end = offset + line.len();
         if line.starts_with(HEADER) {
             virtual_servers.push(offset..end);
-            inside = true;
+            (inside, at_root) = (true, false);
         } else if line.trim_start().starts_with('[') {
             let belongs = line.contains("virtual_server");
             let usual = line.trim_start().trim_start_matches('[').starts_with("virtual_server.");
             if belongs && !(usual && inside) {
                 return None;
             }
-            inside = belongs;
-        } else if !inside && line.contains("virtual_server") && !line.trim_start().starts_with('#') {
+            (inside, at_root) = (belongs, false);
+        } else if at_root && line.contains("virtual_server") && !line.trim_start().starts_with('#') {
             return None;
         }
         if inside && let Some(current) = virtual_servers.last_mut() {

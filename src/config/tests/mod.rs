@@ -11,6 +11,7 @@ mod properties;
 mod radius;
 mod rules;
 mod text_protocols;
+mod vrrp;
 
 use std::path::Path;
 use std::sync::Arc;
