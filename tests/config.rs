@@ -25,7 +25,9 @@ fn configurations(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn examples_are_right() {
     let mut paths = configurations(&folder("examples"));
-    paths.extend(["many/tidegate.toml", "pair/lb1.toml", "pair/lb2.toml"].map(|it| folder("examples").join(it)));
+    paths.extend(
+        ["many/tidegate.toml", "pair/lb1.toml", "pair/lb2.toml"].map(|it| folder("examples").join(it)),
+    );
     for path in paths {
         let model = config::load(&path).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert!(!model.virtual_servers.is_empty(), "{}", path.display());
@@ -35,8 +37,8 @@ fn examples_are_right() {
 /// Else they would not take over from one another, or serve something else afterwards.
 #[test]
 fn the_pair_of_directors_goes_together() {
-    let [one, two] =
-        ["lb1", "lb2"].map(|it| config::load(&folder("examples/pair").join(it).with_extension("toml")).unwrap());
+    let [one, two] = ["lb1", "lb2"]
+        .map(|it| config::load(&folder("examples/pair").join(it).with_extension("toml")).unwrap());
     assert_eq!(one.virtual_servers, two.virtual_servers);
     assert_eq!(one.watches, two.watches);
     for (one, two) in one.virtual_routers.iter().zip(&two.virtual_routers) {

@@ -25,7 +25,6 @@ use crate::plan::Description;
 use status::Status;
 
 /// What a connection asks the event loop.
-#[derive(Debug)]
 pub enum Request {
     /// What is; the numbers of the dataplane and of the virtual routers are still missing in it.
     Status(oneshot::Sender<(Status, Option<Arc<Vrrp>>)>),

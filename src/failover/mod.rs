@@ -225,8 +225,7 @@ fn log_event(event: &Event) {
             info!(virtual_router = %router, %destination, failed, "adverts can be sent again");
         }
         Event::ListenFailed { interface, family, error } => {
-            let family = family.to_string();
-            error!(%interface, family, %error, "adverts cannot be heard: the interface counts as down; trying again");
+            error!(%interface, %family, %error, "adverts cannot be heard: the interface counts as down; trying again");
         }
         Event::Late { router, by } => {
             let late_ms = by.as_secs_f64() * 1e3;

@@ -199,7 +199,7 @@ fn enough_run(program: &str, least: u32) -> std::io::Result<bool> {
 
 fn runs(process: &Path, program: &str) -> std::io::Result<bool> {
     if std::fs::read_to_string(process.join("comm"))?.trim_end() == program {
-        return Ok(is_alive(process)?);
+        return is_alive(process);
     }
     let mut started_as = [0; 4096];
     let length = std::fs::File::open(process.join("cmdline"))?.read(&mut started_as)?;

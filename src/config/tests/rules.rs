@@ -110,7 +110,7 @@ fn sections_of_the_wrong_type() {
     assert!(wrong("[virtual_server]\nname = \"a\"")[0].contains("each begins with [[virtual_server]]"));
     assert!(wrong("virtual_server = [1, \"a\"]").len() == 2);
     assert!(wrong("include = 1")[0].contains("must be a string"));
-    assert!(wrong("[[vrrp]]\nname = \"a\"")[0].contains("not available"));
+    assert!(wrong("[vrrp]\nname = \"a\"")[0].contains("each begins with [[vrrp]]"));
     refused("real_servers = []", "did you mean `real_server`?");
 }
 

@@ -210,7 +210,10 @@ fn one_mistake_each() {
         ("route = { to = \"10.0.0.1/8\" }", "bits behind /8"),
         ("route = { to = \"10.0.0.0/8\", via = \"2001:db8::1\" }", "another family"),
         ("rule = { table = 1, priority = 1 }", "needs `from`"),
-        ("rule = { table = 1, priority = 1, from = \"10.0.0.0/8\", to = \"::/0\" }", "different address families"),
+        (
+            "rule = { table = 1, priority = 1, from = \"10.0.0.0/8\", to = \"::/0\" }",
+            "different address families",
+        ),
         ("advert_intervall = \"1s\"", "did you mean `advert_interval`"),
     ] {
         only(&router(keys), because);
@@ -246,7 +249,14 @@ fn routers_that_do_not_go_together() {
     };
     right(&(router(&script("/a")) + &other_id + &script("/a")));
     only(&(router(&script("/a")) + &other_id + &script("/b")), "in another way elsewhere");
-    only(&router(&script("/a").replace("= {", "= [{").replace('}', "}, { type = \"script\", name = \"x\", command = [\"/a\"] }]")), "already");
+    only(
+        &router(
+            &script("/a")
+                .replace("= {", "= [{")
+                .replace('}', "}, { type = \"script\", name = \"x\", command = [\"/a\"] }]"),
+        ),
+        "already",
+    );
 }
 
 #[test]
