@@ -1,8 +1,12 @@
 //! What is wrong with a configuration, told as compilers do.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::place::{Note, Place};
 
@@ -105,8 +109,7 @@ fn excerpt(text: &str, place: Place) -> (String, Range<usize>, usize) {
 
     // A long line is cut so that the place stays in sight.
     let skipped = before.saturating_sub(if before + meant > SOURCE { SOURCE / 2 } else { SOURCE });
-    let source: String = text[begin..end]
-        .trim_end()
+    let source: String = without_secrets(text[begin..end].trim_end())
         .chars()
         .skip(skipped)
         .take(SOURCE)
@@ -114,6 +117,17 @@ fn excerpt(text: &str, place: Place) -> (String, Range<usize>, usize) {
         .collect();
     let mark = before - skipped..(before - skipped + meant).min(SOURCE + 1);
     (source, mark, before + 1)
+}
+
+/// A line of the same length in which no password can be read: mistakes go into logs and over the control socket.
+fn without_secrets(line: &str) -> Cow<'_, str> {
+    // A string up to its end, or to the end of the line where it has none.
+    static SECRET: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"(password|secret)(["']?\s*=\s*["']+)((?:[^"'\\]|\\.)*)"#).ok());
+    let Some(secret) = &*SECRET else { return Cow::Borrowed(line) };
+    secret.replace_all(line, |found: &regex::Captures<'_>| {
+        format!("{}{}{}", &found[1], &found[2], "*".repeat(found[3].chars().count()))
+    })
 }
 
 impl fmt::Display for Mistakes {
@@ -149,3 +163,25 @@ fn blank(c: char) -> char {
 }
 
 impl std::error::Error for Mistakes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        for (line, shown) in [
+            (r#"password = "tiger""#, r#"password = "*****""#),
+            (
+                r#"check = { password="a\"b", secret = 'c d', path = "/x" }"#,
+                r#"check = { password="****", secret = '***', path = "/x" }"#,
+            ),
+            (r#"password = "never ends"#, r#"password = "**********"#),
+            (r#""secret" = """é"#, r#""secret" = """*"#),
+            (r#"password_file = "/etc/x""#, r#"password_file = "/etc/x""#),
+            (r#"name = "secret""#, r#"name = "secret""#),
+        ] {
+            assert_eq!(without_secrets(line), shown);
+        }
+    }
+}
