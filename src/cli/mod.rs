@@ -147,7 +147,7 @@ pub fn main() -> ExitCode {
         Command::Failover { name, socket } => {
             ask(command(&socket.client(), "/v1/failover", &NamedRouter { name }))
         }
-        Command::Guard => return tidegate_vrrp::io::guard(),
+        Command::Guard => return tidegate_vrrp::io::guard::main(),
         Command::Events { json, socket } => ask(events(&socket.client(), json)),
         Command::Drain { server, socket } => ask(command(&socket.client(), "/v1/drain", &server.addressed())),
         Command::Enable { server, socket } => {

@@ -42,6 +42,9 @@ pub enum ClientError {
     /// The daemon does not answer as it should.
     #[error("the director's answer is not usable: {0}")]
     Answer(String),
+    /// The daemon has ended what has no end.
+    #[error("the director has closed the connection")]
+    Closed,
     /// The daemon does not answer in time.
     #[error("the director did not answer within {} s", DEADLINE.as_secs())]
     Deadline,
@@ -74,7 +77,7 @@ impl Client {
         let mut answer = answer.await.map_err(|_| ClientError::Deadline)??;
         let mut waiting = Vec::new();
         while let Some(frame) = answer.body.frame().await {
-            let Ok(data) = frame.map_err(|error| unusable(&error))?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|_| ClientError::Closed)?.into_data() else { continue };
             waiting.extend_from_slice(&data);
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let rest = waiting.split_off(end + 1);
@@ -87,7 +90,7 @@ impl Client {
                 return Err(ClientError::Answer(format!("a line is longer than {MAX_LINE} bytes")));
             }
         }
-        Ok(())
+        Err(ClientError::Closed)
     }
 
     async fn request<T: DeserializeOwned>(

@@ -204,6 +204,7 @@ impl EventLoop {
                 Turn::Report(kind, report) => self.take_report(kind, report),
                 Turn::Hangup => self.load(),
                 Turn::Loaded(result) => self.loaded(now, result),
+                Turn::Failover(failover::News::Ended) if self.is_stopping() => self.failover.end(),
                 Turn::Failover(failover::News::Ended) => return Err(lost("a thread of the virtual routers")),
                 Turn::Failover(news) => {
                     if self.failover.take(news, &self.model) {

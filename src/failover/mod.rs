@@ -18,7 +18,9 @@ use std::io;
 use std::sync::Arc;
 
 use tidegate_vrrp::config::Config;
-use tidegate_vrrp::io::{Event, Inbox, Keeper, KeeperSettings, Program, Report, Setup, Vrrp};
+use tidegate_vrrp::io::guard::Program;
+use tidegate_vrrp::io::keeper::{self, Keeper, Report, Setup};
+use tidegate_vrrp::io::{Event, Inbox, Vrrp};
 use tidegate_vrrp::{State, Tracked, Transition};
 use tokio::sync::mpsc::Receiver;
 use tracing::{error, info, warn};
@@ -139,6 +141,11 @@ impl Failover {
         }
     }
 
+    /// Takes off whatever is still held, and ends. To be called once VRRP's thread has ended.
+    pub(crate) fn end(&mut self) {
+        self.running = None;
+    }
+
     /// The thread, to be asked by whoever can wait.
     pub(crate) fn vrrp(&self) -> Option<Arc<Vrrp>> {
         self.running.as_ref().map(|running| Arc::clone(&running.vrrp))
@@ -178,7 +185,7 @@ impl Running {
     fn start(setup: Setup, config: Config) -> io::Result<Self> {
         let inbox = Inbox::new()?;
         let guard = Program { path: "/proc/self/exe".into(), arguments: vec!["guard".into()] };
-        let settings = KeeperSettings { inbox: inbox.clone(), guard: Some(guard) };
+        let settings = keeper::Settings { inbox: inbox.clone(), guard: Some(guard) };
         let (keeper, orders, reports) = Keeper::start(settings)?;
         keeper.configure(setup);
         let (vrrp, events) = Vrrp::start(config, inbox, orders)?;
