@@ -53,6 +53,19 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A check has asked for another weight.
+    Weight {
+        /// Of this virtual server.
+        virtual_server: Arc<str>,
+        /// Its address.
+        real_server: SocketAddr,
+        /// Which check.
+        check: Arc<str>,
+        /// Until now.
+        before: u32,
+        /// From now on, while the server is healthy.
+        weight: u32,
+    },
     /// A virtual server's quorum was gained or lost.
     Quorum {
         /// Its name.
@@ -134,6 +147,9 @@ impl From<&tidegate_engine::Event> for Event {
             tidegate_engine::Event::Health { virtual_server, real_server, healthy, check, reason } => {
                 Self::RealServer { virtual_server, real_server, healthy, check, reason }
             }
+            tidegate_engine::Event::Weight { virtual_server, real_server, check, before, weight } => {
+                Self::Weight { virtual_server, real_server, check, before, weight }
+            }
             tidegate_engine::Event::Quorum { virtual_server, held, sum, .. } => {
                 Self::Quorum { virtual_server, held, sum }
             }
@@ -155,6 +171,12 @@ impl std::fmt::Display for Dated {
             Event::RealServer { virtual_server, real_server, healthy, check, reason } => {
                 let state = if *healthy { "up" } else { "down" };
                 write!(f, "{virtual_server}: real server {real_server} is {state}: {check}: {reason}")
+            }
+            Event::Weight { virtual_server, real_server, check, before, weight } => {
+                write!(
+                    f,
+                    "{virtual_server}: {check} asks for weight {weight} in place of {before} for {real_server}"
+                )
             }
             Event::Quorum { virtual_server, held, sum } => {
                 let what = if *held { "gained" } else { "lost" };

@@ -28,7 +28,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let director = model("2s", ["10.0.0.1:80", "10.0.0.2:80"]).director;
-        Self { probes: Probes::default(), model: Model { director, virtual_servers: Vec::new() } }
+        Self { probes: Probes::default(), model: Model { director, ..Model::default() } }
     }
 
     fn assign(&mut self, interval: &str, servers: [&str; 2]) -> (Arc<Vec<Arc<Probe>>>, engine::Config) {
