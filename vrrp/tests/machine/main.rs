@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod pair;
+mod refusals;
+mod rules;
 mod simulation;
+mod states;
 mod support;

@@ -26,9 +26,9 @@ pub(super) fn calm_down(world: &mut World) {
     world.say(0, "quiet from here on");
     let network = &mut world.network;
     (network.loss, network.duplication) = (0, 0);
-    // Less than the skew times of two priorities differ.
+    // Less than the skew times of two priorities differ, and packets stay in their order.
     let moment = world.site.shortest / 1024;
-    (network.delay, network.lateness) = (moment / 2..=moment, moment / 2);
+    (network.delay, network.lateness) = (moment..=moment, moment / 2);
     network.cut.clear();
     if world.random.bool() {
         partition(world);
