@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod groups;
 mod refusals;
+mod reload;
 mod rules;
 mod simulation;
 mod states;
