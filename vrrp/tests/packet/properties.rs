@@ -16,14 +16,14 @@ fn advert() -> impl Strategy<Value = (Advert, bool)> {
     let ipv4 = || vec(any::<[u8; 4]>().prop_map(IpAddr::from), 1..=255);
     let ipv6 = || vec(any::<[u8; 16]>().prop_map(IpAddr::from), 1..=255);
     let said = (any::<u8>(), any::<u8>());
-    let old = (said.clone(), 1..=255_u64, ipv4(), any::<Option<[u8; 8]>>()).prop_map(
+    let old = (said, 1..=255_u64, ipv4(), any::<Option<[u8; 8]>>()).prop_map(
         |((router_id, priority), seconds, addresses, authentication)| {
             let (interval, addresses) = (Duration::from_secs(seconds), addresses.into());
             Advert { version: Version::V2, router_id, priority, interval, addresses, authentication }
         },
     );
     let new = |addresses: BoxedStrategy<Vec<IpAddr>>| {
-        (said.clone(), 1..=4095_u64, addresses).prop_map(|((router_id, priority), hundredths, addresses)| {
+        (said, 1..=4095_u64, addresses).prop_map(|((router_id, priority), hundredths, addresses)| {
             let (interval, addresses) = (Duration::from_millis(10 * hundredths), addresses.into());
             Advert { version: Version::V3, router_id, priority, interval, addresses, authentication: None }
         })
