@@ -221,8 +221,9 @@ impl Thread {
 
     /// Takes off everything.
     fn let_go(mut self) {
-        let wanted = self.ledger.wanted();
-        self.kernel.take_off(&wanted);
+        let mut all = self.ledger.wanted();
+        all.extend(self.kernel.remains());
+        self.kernel.take_off(&all);
         self.kernel.have_macvlans(&BTreeMap::new());
         self.refusal.end();
         self.warden.dismiss();

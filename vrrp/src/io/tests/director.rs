@@ -117,7 +117,7 @@ pub(super) fn address(family: Family, number: u8) -> IpAddr {
 }
 
 /// A router on `eth0` with adverts every tenth of a second.
-pub(super) fn router(family: Family, priority: u8) -> Router {
+pub(in crate::io) fn router(family: Family, priority: u8) -> Router {
     Router {
         name: "front".into(),
         interface: "eth0".into(),

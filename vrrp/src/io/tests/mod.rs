@@ -5,3 +5,5 @@ mod election;
 mod faults;
 mod keepalived;
 mod load;
+
+pub(super) use director::router;

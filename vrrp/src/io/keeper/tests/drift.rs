@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::director::{Director, holding, until};
 use crate::io::Link;
 use crate::io::inbox::{Inbox, Told};
+use crate::io::keeper::Setup;
 use crate::io::namespace::Host;
 
 #[test]
@@ -68,6 +71,17 @@ fn links_are_told_with_their_own_addresses() {
     assert!(!down.sources.contains(&"10.0.0.100".parse().unwrap()), "{down:?}");
     director.host.ip("link delete eth0");
     told(&director.inbox, |link| link.index == 0);
+}
+
+#[test]
+fn watched_interfaces_are_reported() {
+    let mut director = Director::start();
+    let watched = BTreeSet::from(["eth0".into(), "eth9".into()]);
+    director.keeper.as_ref().unwrap().configure(Setup { watched, ..Setup::default() });
+    assert_eq!(director.report(), "interface eth0 is up");
+    assert_eq!(director.report(), "interface eth9 is down");
+    director.peer.ip("link set eth0 down");
+    assert_eq!(director.report(), "interface eth0 is down");
 }
 
 fn told(inbox: &Inbox, good: impl Fn(&Link) -> bool) -> Link {

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::director::{front, holding, until};
-use crate::config::{Announce, Checksum, Config, Family, Peers, Router, Version};
+use crate::config::{Config, Family};
 use crate::holding::{Holding, Rule};
 use crate::io::guard::{self, Program};
 use crate::io::keeper::{Keeper, Settings, Setup};
 use crate::io::namespace::Host;
 use crate::io::socket::{Buffer, Listener};
+use crate::io::tests::router;
 use crate::io::{Inbox, Orders, clock};
 
 const NAME: &str = "io::keeper::tests::guard::a_guard_resigns_and_lets_go_for_a_daemon_that_was_killed";
@@ -81,7 +81,7 @@ fn test() {
         || listener.receive(&mut buffer).unwrap().map(|packet| (packet.source, packet.message.to_vec()));
     let (source, message) = until(&mut heard, Option::is_some, "a resignation").unwrap();
     println!("from SIGKILL to the resignation: {:?}", clock::now() - start);
-    assert_eq!((source.to_string().as_str(), message[1], message[2]), ("10.0.0.1", 51, 0));
+    assert_eq!((source.to_string().as_str(), message[1], message[2]), ("10.0.0.1", 7, 0));
     until(is_there, |there| !there, "no address");
     println!("to the address gone: {:?}", clock::now() - start);
     until(|| host.ip("link show"), |links| !links.contains("vrrp4"), "no macvlan");
@@ -99,34 +99,12 @@ fn daemon() {
     let rules = vec![Rule { ipv6: false, from, to, input, fwmark, table: 1000, priority: 100 }];
     let holding = Holding { virtual_mac: true, rules, ..holding(&["10.0.0.100/24"]) };
     keeper.configure(Setup {
-        config: Config { routers: vec![Arc::new(router())] },
+        config: Config { routers: vec![Arc::new(router(Family::Ipv4, 150))] },
         holdings: BTreeMap::from([(front(), Arc::new(holding))]),
         watched: BTreeSet::new(),
     });
     orders.hold(&front());
     while let Some(report) = reports.blocking_recv() {
         println!("{report}");
-    }
-}
-
-fn router() -> Router {
-    Router {
-        name: front(),
-        interface: "eth0".into(),
-        router_id: 51,
-        version: Version::V3,
-        family: Family::Ipv4,
-        priority: 150,
-        interval: Duration::from_secs(1),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        peers: Peers::Multicast,
-        source: None,
-        authentication: None,
-        checksum: Checksum::PseudoHeader,
-        addresses: ["10.0.0.100".parse().unwrap()].into(),
-        announce: Announce::default(),
-        group: None,
-        tracks: Vec::new(),
     }
 }
