@@ -192,7 +192,7 @@ impl Machine {
                     Member::new(router.clone(), self.now)
                 }
             };
-            member.reconfigure(router);
+            member.reconfigure(self.now, router);
             groups.entry(key).or_default().push(member);
         }
         gone.extend(known.into_values());

@@ -245,13 +245,20 @@ impl Member {
         (now > latest).then(|| now.saturating_duration_since(sent))
     }
 
-    /// Takes on another configuration of the same identity.
-    pub(crate) fn reconfigure(&mut self, router: Arc<Router>) {
-        if let Phase::Backup(backup) = &mut self.phase {
-            backup.yields &= router.priority == self.router.priority;
-        }
+    /// Takes on another configuration of the same identity. What is to be told of it is told by the next update, in
+    /// the same call.
+    pub(crate) fn reconfigure(&mut self, now: Instant, router: Arc<Router>) {
         let old = std::mem::replace(&mut self.router, router);
-        self.replaced = Some(old).filter(|old| *old != self.router);
+        if old == self.router {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Backup(backup) => backup.yields &= old.priority == self.router.priority,
+            // A shorter interval must not make a stall of the time since the last advert.
+            Phase::Active(active) => active.advertised = now,
+            Phase::Initialize | Phase::Resigning { .. } => {}
+        }
+        self.replaced = Some(old);
     }
 
     /// The effective priority follows what is tracked; an Active one tells at once what has changed.

@@ -39,6 +39,14 @@ fn what_the_others_have_to_know_is_told_at_once() {
 }
 
 #[test]
+fn a_much_shorter_interval_is_no_stall() {
+    let mut director = active();
+    let shorter = Router { interval: SECOND / 100, ..front() };
+    assert_eq!(words(&director.reload([shorter])), ["advertise front 100"]);
+    assert_eq!(director.machine.deadline(), Some(director.now + SECOND / 100));
+}
+
+#[test]
 fn what_is_configured_no_more_is_handed_over() {
     let mut director = active();
     assert_eq!(words(&director.reload([])), LEAVES);
