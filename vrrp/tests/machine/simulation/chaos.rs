@@ -30,8 +30,10 @@ pub(super) fn calm_down(world: &mut World) {
     let moment = world.site.shortest / 1024;
     (network.delay, network.lateness) = (moment..=moment, moment / 2);
     network.cut.clear();
-    if world.random.bool() {
-        partition(world);
+    match world.random.u8(..4) {
+        0 => partition(world, &INTERFACES),
+        1 => partition(world, &INTERFACES[..1]),
+        _ => {}
     }
     if world.random.u8(..4) == 0 {
         regroup(&mut world.random, &mut world.site.routers);
@@ -56,7 +58,7 @@ fn disturb(world: &mut World) {
     let interval = world.site.interval;
     match world.random.u8(..13) {
         0 => disturb_network(world),
-        1 => partition(world),
+        1 => partition(world, &INTERFACES),
         2 => cut_one_way(world),
         3 => world.network.cut.clear(),
         4 => {
@@ -111,13 +113,14 @@ fn disturb_network(world: &mut World) {
     network.lateness = world.random.choice([Duration::ZERO, world.site.interval / 20]).unwrap();
 }
 
-/// Two parts that do not hear each other.
-fn partition(world: &mut World) {
+/// Two parts that do not hear each other on these interfaces.
+fn partition(world: &mut World, interfaces: &[&str]) {
     let side = world.random.u8(..);
     let is_left = |director: usize| side & 1 << director == 0;
     for from in 0..world.site.directors {
         for to in (0..world.site.directors).filter(|&to| is_left(to) != is_left(from)) {
-            cut(world, from, to);
+            let cuts = interfaces.iter().map(|&interface| (interface.into(), from, to));
+            world.network.cut.extend(cuts);
         }
     }
 }
@@ -126,12 +129,6 @@ fn cut_one_way(world: &mut World) {
     let (from, to) = (world.random.usize(..world.site.directors), world.random.usize(..world.site.directors));
     let interface = world.random.choice(INTERFACES).unwrap();
     world.network.cut.insert((interface.into(), from, to));
-}
-
-fn cut(world: &mut World, from: usize, to: usize) {
-    for interface in INTERFACES {
-        world.network.cut.insert((interface.into(), from, to));
-    }
 }
 
 fn pause(world: &mut World, intervals: u32) {

@@ -13,8 +13,8 @@ pub(super) fn check_settled(world: &World) {
     for director in &world.directors {
         assert_eq!(director.machine.is_idle(), director.stopping);
     }
-    for part in parts(world) {
-        for group in world.site.groups() {
+    for group in world.site.groups() {
+        for part in parts(world, &group) {
             let names: Vec<_> = group.iter().map(|router| &*router.name).collect();
             let active = |director: &&usize| world.directors[**director].state(names[0]) == State::Active;
             let eligible: Vec<_> = part
@@ -36,19 +36,24 @@ pub(super) fn check_settled(world: &World) {
                 }
             }
             if let Some(&active) = all.first() {
-                eligible.iter().for_each(|&director| check_rank(world, names[0], active, director));
+                eligible.iter().for_each(|&director| check_rank(world, &names, active, director));
             }
         }
     }
 }
 
 /// With preemption the highest priority is Active, unless it has handed over by order.
-fn check_rank(world: &World, name: &str, active: usize, other: usize) {
-    let (other, active) = (&world.directors[other].machine, &world.directors[active].machine);
-    let find = |status: &tidegate_vrrp::RouterStatus| *status.router.name == *name;
-    let (other, active) = (other.status().find(find).unwrap(), active.status().find(find).unwrap());
-    let lets_be = other.yields || !other.router.preempt && other.router.priority < 255;
-    assert!(other.priority <= active.priority || lets_be, "{other:?} behind {active:?}");
+fn check_rank(world: &World, names: &[&str], active: usize, other: usize) {
+    let find = |director: usize| {
+        let all = world.directors[director].machine.status();
+        all.filter(|status| names.contains(&&*status.router.name)).collect::<Vec<_>>()
+    };
+    let (active, other) = (find(active), find(other));
+    // All of a group have the same priority.
+    let (first, one) = (&active[0], &other[0]);
+    let lets_be =
+        other.iter().any(|status| status.yields) || !one.router.preempt && one.router.priority < 255;
+    assert!(one.priority <= first.priority || lets_be, "{other:?} behind {active:?}");
 }
 
 /// One more thing happens to a director that is Active, and what follows is timed.
@@ -59,8 +64,8 @@ pub(super) fn sit(world: &mut World) {
     let names: Vec<_> = group.iter().map(|router| router.name.clone()).collect();
     let is_active = |director: &usize| world.directors[*director].state(&names[0]) == State::Active;
     let Some(active) = (0..world.site.directors).find(is_active) else { return };
-    let part = parts(world).into_iter().find(|part| part.contains(&active)).unwrap();
     let group: Vec<_> = group.iter().collect();
+    let part = parts(world, &group).into_iter().find(|part| part.contains(&active)).unwrap();
     let is_successor =
         |&director: &usize| director != active && world.directors[director].is_eligible(&group);
     let successors: Vec<_> = part.into_iter().filter(is_successor).collect();
@@ -154,13 +159,14 @@ impl Times {
     }
 }
 
-/// Directors that hear each other.
-fn parts(world: &World) -> Vec<Vec<usize>> {
+/// Directors that hear each other for one of these routers at least.
+fn parts(world: &World, group: &[&Router]) -> Vec<Vec<usize>> {
+    let is_cut = |from, to| {
+        group.iter().all(|router| world.network.cut.contains(&(router.interface.clone(), from, to)))
+    };
     let mut parts: Vec<Vec<usize>> = Vec::new();
     for director in 0..world.site.directors {
-        let hears =
-            |other: usize| !world.network.cut.iter().any(|(_, from, to)| (*from, *to) == (director, other));
-        match parts.iter_mut().find(|part| hears(part[0])) {
+        match parts.iter_mut().find(|part| !is_cut(director, part[0])) {
             Some(part) => part.push(director),
             None => parts.push(vec![director]),
         }
