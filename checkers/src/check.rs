@@ -9,8 +9,8 @@ use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
 use crate::{
-    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, http, ntp, ping, radius,
-    script, socket, udp,
+    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, half_open, http, ntp,
+    ping, radius, script, socket, udp,
 };
 
 /// What a program that is killed at its deadline still has for our own work with it.
@@ -37,6 +37,7 @@ impl Check {
             Spec::Dns(spec) => spec.tls().map(|tls| contexts.get(tls, &[])),
             Spec::Agent(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
             Spec::Tcp
+            | Spec::TcpHalfOpen
             | Spec::Radius(_)
             | Spec::Udp(_)
             | Spec::Ping(_)
@@ -93,6 +94,7 @@ impl Check {
         let target = &self.probe.target;
         match &*self.probe.spec {
             Spec::Tcp => socket::connect(target).await.map(|_| Outcome::Passed(String::new())),
+            Spec::TcpHalfOpen => half_open::ask(target).await,
             Spec::Http(spec) => http::ask(target, spec, tls, trace).await,
             Spec::Agent(spec) => {
                 let tls = self.around(spec.tls.as_ref(), tls)?;

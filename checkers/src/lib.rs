@@ -15,6 +15,7 @@
 
 mod agent;
 mod check;
+mod checksum;
 mod clock;
 mod command;
 mod datagram;
@@ -22,6 +23,7 @@ mod dialogue;
 mod dns;
 mod failure;
 mod file;
+mod half_open;
 mod http;
 mod ntp;
 mod outcome;

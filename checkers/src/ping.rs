@@ -1,5 +1,6 @@
 //! Ping checks: one ICMP echo (RFC 792, RFC 4443 §4).
 
+use crate::checksum::checksum;
 use crate::trace::Trace;
 use crate::{Outcome, Target, datagram, socket};
 
@@ -42,7 +43,7 @@ impl Echo {
         // The kernel puts its own identifier in unless the socket is raw, and the checksum for IPv6.
         let mut packet = [&[kind, 0, 0, 0, a, b, 0, 1], self.data.as_slice()].concat();
         if self.v4 {
-            let sum = checksum(&packet);
+            let sum = checksum(&[&packet]);
             packet[2..4].copy_from_slice(&sum);
         }
         packet
@@ -64,16 +65,6 @@ impl Echo {
     }
 }
 
-/// The sum of RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
-    let mut sum: u32 = bytes.chunks(2).map(word).sum();
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    (!sum as u16).to_be_bytes()
-}
-
 /// Its length in words is the low half of its first byte (RFC 791 §3.1).
 fn without_ip_header(packet: &[u8]) -> &[u8] {
     let length = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
@@ -91,7 +82,7 @@ mod tests {
         let packet = echo.request([0, 1]);
         assert_eq!(packet.len(), 18);
         assert!(packet.starts_with(&[8, 0]) && packet.ends_with(b"\0\x01\0\x01abcdefgh\x08\x09"));
-        assert_eq!(checksum(&packet), [0, 0], "a sum over the sum is right");
+        assert_eq!(checksum(&[&packet]), [0, 0], "a sum over the sum is right");
         let echo = Echo { v4: false, ..echo };
         assert!(echo.request([0, 1]).starts_with(&[128, 0, 0, 0]));
     }

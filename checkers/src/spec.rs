@@ -15,6 +15,8 @@ use crate::{AgentSpec, DialogueSpec, DnsSpec, FileSpec, NtpSpec, PingSpec, Radiu
 pub enum Spec {
     /// A connection can be opened.
     Tcp,
+    /// A SYN is answered; no connection is opened.
+    TcpHalfOpen,
     /// An HTTP request is answered as it should be, in clear text or inside TLS.
     Http(Box<HttpSpec>),
     /// A conversation over TCP goes as it should.

@@ -6,6 +6,8 @@
 mod datagrams;
 #[path = "checks/dns.rs"]
 mod dns;
+#[path = "checks/half_open.rs"]
+mod half_open;
 #[path = "checks/http.rs"]
 mod http;
 #[path = "checks/mail.rs"]

@@ -10,6 +10,7 @@ use crate::config::values::{listed, one_of};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Tcp,
+    TcpHalfOpen,
     Http,
     Https,
     Dns,
@@ -27,6 +28,7 @@ pub(super) enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[
     ("tcp", Kind::Tcp),
+    ("tcp-half-open", Kind::TcpHalfOpen),
     ("http", Kind::Http),
     ("https", Kind::Https),
     ("dns", Kind::Dns),
@@ -64,7 +66,7 @@ impl Kind {
     /// The keys that are not every check's.
     fn keys(self) -> impl Iterator<Item = &'static str> {
         let keys: &[&[&str]] = match self {
-            Self::Tcp | Self::None => &[],
+            Self::Tcp | Self::TcpHalfOpen | Self::None => &[],
             Self::Http => &[&http::KEYS],
             Self::Https => &[&http::KEYS, &tls::KEYS],
             Self::Script => &[&script::KEYS],

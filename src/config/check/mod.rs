@@ -181,6 +181,7 @@ fn checked(
 fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Option<Spec> {
     match kind {
         Some(Kind::Tcp | Kind::None) => Some(Spec::Tcp),
+        Some(Kind::TcpHalfOpen) => Some(Spec::TcpHalfOpen),
         Some(Kind::Http) => Some(http::read(table, false, context)),
         Some(Kind::Agent) => Some(agent::read(table, context)),
         Some(Kind::File) => file::read(table),
@@ -201,6 +202,7 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
 pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
     let (kind, mut answers) = match spec {
         Spec::Tcp => (Kind::Tcp, Vec::new()),
+        Spec::TcpHalfOpen => (Kind::TcpHalfOpen, Vec::new()),
         Spec::Agent(spec) => (Kind::Agent, agent::question(spec)),
         Spec::File(spec) => (Kind::File, file::question(spec)),
         Spec::Script(spec) => (Kind::Script, script::question(spec)),

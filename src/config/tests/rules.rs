@@ -92,6 +92,7 @@ fn checks() {
     refused("check = []", "must not be empty");
     refused("check = { type = \"none\", interval = \"1s\" }", "means nothing");
     refused("check = { type = \"http\", insecure = true }", "belongs to checks of type \"https\"");
+    refused("check = { type = \"tcp-half-open\", path = \"/\" }", "and this one is \"tcp-half-open\"");
     refused("check = { type = \"tcp\", bind = \"2001:db8::1\" }", "different address families");
     refused("check = [{ type = \"tcp\", name = \"tcp-2\" }, { type = \"tcp\" }]", "named \"tcp-2\" already");
     refused("check = { type = \"https\", client_key = \"k.pem\" }", "needs `client_certificate`");

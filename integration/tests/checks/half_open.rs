@@ -1,0 +1,69 @@
+//! Half-open checks: the kernel answers, and nobody accepts.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tidegate_checkers::{Outcome, Probe, Spec, Target, run};
+use tokio::net::TcpListener;
+
+use crate::network::{ip, is_child};
+use crate::probe;
+use crate::written::{outcome, outcome_within};
+
+const HALF_OPEN: &str = "type = \"tcp-half-open\"";
+
+#[tokio::test]
+async fn open_and_refused() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::open_and_refused") {
+        return;
+    }
+    ip("link set lo up");
+    for host in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::LOCALHOST, 0).into()] {
+        let listener = TcpListener::bind(host).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let checks: Vec<_> = (0..200)
+            .map(|_| tokio::spawn(async move { outcome("open", address, HALF_OPEN).await }))
+            .collect();
+        for check in checks {
+            assert_eq!(check.await.unwrap(), "passed");
+        }
+        let accepted = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+        assert!(accepted.is_err(), "no connection is ever made: {accepted:?}");
+
+        let marked = probe(address, Spec::TcpHalfOpen, Duration::from_secs(5));
+        let target = Target { fwmark: Some(7), bind: Some(host.ip()), ..marked.target };
+        assert_eq!(run(Probe { target, ..marked }.into()).await.outcome, Outcome::Passed(String::new()));
+
+        drop(listener);
+        assert_eq!(outcome("refused", address, HALF_OPEN).await, "connection refused");
+    }
+}
+
+#[tokio::test]
+async fn silent() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::silent") {
+        return;
+    }
+    ip("link set lo up");
+    ip("link add v0 type veth peer name v1");
+    ip("address add 192.0.2.1/24 dev v0");
+    ip("link set v0 up");
+    ip("link set v1 up");
+    let text =
+        outcome_within(Duration::from_millis(300), "silent", "192.0.2.2:80".parse().unwrap(), HALF_OPEN)
+            .await;
+    assert_eq!(text, "timed out in connect");
+    let text = outcome("no route", "198.51.100.1:80".parse().unwrap(), HALF_OPEN).await;
+    assert!(text.starts_with("not run: no route of ours to 198.51.100.1:80"), "{text}");
+}
+
+#[tokio::test]
+async fn without_privilege() {
+    if is_child(&["unshare", "--user", "--map-user=1", "--net"], "half_open::without_privilege") {
+        let text = outcome("no privilege", "127.0.0.1:80".parse().unwrap(), HALF_OPEN).await;
+        assert_eq!(
+            text,
+            "not run: cannot open a raw socket: Operation not permitted (os error 1); CAP_NET_RAW is needed"
+        );
+    }
+}
