@@ -21,7 +21,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Keys of `[[virtual_server]]`.
 const PROXY_KEYS: [&str; 3] = ["connect_timeout", "idle_timeout", "proxy_protocol"];
-const IPVS_KEYS: [&str; 5] = ["fwmark", "fwmark_family", "forwarding", "one_packet", "on_stop"];
+const IPVS_KEYS: [&str; 4] = ["fwmark", "fwmark_family", "one_packet", "on_stop"];
 
 const ON_DOWN: [(&str, OnDown); 2] = [("keep", OnDown::Keep), ("reset", OnDown::Reset)];
 const IPVS_ON_DOWN: [(&str, IpvsOnDown); 2] =
@@ -32,7 +32,11 @@ pub(super) fn kind(table: &mut Table<'_>) -> DataplaneKind {
     let kind = match table.take("dataplane", one_of(&DATAPLANES)) {
         Some(it) => it.value,
         // One that is misspelt is known by its keys, so that they are not called mistakes.
-        None if table.has("dataplane") && IPVS_KEYS.iter().any(|key| table.has(key)) => DataplaneKind::Ipvs,
+        None if table.has("dataplane")
+            && IPVS_KEYS.iter().chain(&["forwarding"]).any(|key| table.has(key)) =>
+        {
+            DataplaneKind::Ipvs
+        }
         None => DataplaneKind::Proxy,
     };
     match kind {

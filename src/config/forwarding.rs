@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::dataplane;
+use super::dataplane::word;
 use super::model::{Checksum, DataplaneKind, Forwarding, SorryServer, Tunnel};
 use super::place::At;
 use super::reader::Table;
@@ -21,11 +21,11 @@ enum Kind {
     Gre,
 }
 
-/// `default` where none is written. Refused with the proxy, which has no choice.
+/// `default` where none is written. With the proxy it can only be `"nat"`, which is what it does.
 pub(super) fn read(table: &mut Table<'_>, dataplane: DataplaneKind, default: Forwarding) -> Forwarding {
     if dataplane == DataplaneKind::Proxy {
-        dataplane::refuse(table, dataplane, &["forwarding"]);
-        return default;
+        let (own, all) = (&FORWARDINGS[..1], &FORWARDINGS);
+        return table.take("forwarding", word(dataplane, own, all)).map_or(default, |it| it.value);
     }
     if !table.has_table("forwarding") {
         return table.take("forwarding", one_of(&FORWARDINGS)).map_or(default, |it| it.value);

@@ -47,11 +47,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     let hysteresis = table.take("hysteresis", integer(0..=u64::from(u32::MAX)));
     overload(&mut table);
 
-    // The proxy's has been refused with the other keys of IPVS.
-    let forwarding = match dataplane {
-        DataplaneKind::Proxy => Forwarding::Nat,
-        DataplaneKind::Ipvs => forwarding::read(&mut table, dataplane, Forwarding::Nat),
-    };
+    let forwarding = forwarding::read(&mut table, dataplane, Forwarding::Nat);
     let port = ports_of_real_servers(&listen, protocol);
     let sorry_server = forwarding::sorry_server(&mut table, dataplane, forwarding, port);
     let before = table.mistakes();

@@ -102,10 +102,13 @@ real_server = [
 
 #[test]
 fn what_belongs_to_one_dataplane_is_refused_by_the_other() {
+    // What the proxy does may be said.
+    assert_eq!(right(&with("forwarding = \"nat\"")), right(&with("")));
+    refused("forwarding = { tunnel = \"gre\" }", "`forwarding` must be \"nat\", not a table");
     for keys in [
         "fwmark = 7",
         "fwmark_family = \"ipv6\"",
-        "forwarding = \"nat\"",
+        "forwarding = \"direct\"",
         "one_packet = true",
         "on_stop = \"keep\"",
         "protocol = \"sctp\"",
@@ -115,7 +118,7 @@ fn what_belongs_to_one_dataplane_is_refused_by_the_other() {
     ] {
         refused(keys, "belongs to dataplane \"ipvs\"");
     }
-    for key in ["resume_below = 1", "forwarding = \"nat\""] {
+    for key in ["resume_below = 1", "forwarding = \"tunnel\""] {
         let text = with("").replace("8080\"", &format!("8080\", {key}"));
         only(&text, "belongs to dataplane \"ipvs\"");
     }
