@@ -30,9 +30,13 @@ pub struct ServiceCounters {
 pub struct DestinationCounters {
     /// Open or on their way now.
     pub active: u64,
-    /// Established, in total.
+    /// Attempts to reach it that were made, in total. At any time `begun` is those that failed, those that were
+    /// established and have ended, and `active`.
+    pub begun: u64,
+    /// Established, in total; of UDP, sessions.
     pub connections: u64,
-    /// Attempts that failed (each may have been made good by another destination).
+    /// Attempts that failed (each may have been made good by another destination); of UDP, sessions too that were
+    /// refused later.
     pub connect_failures: u64,
     /// Bytes from clients.
     pub bytes_in: u64,

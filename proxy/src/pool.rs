@@ -17,9 +17,11 @@ const ATTEMPTS: usize = 32;
 pub(crate) struct Pool {
     pub(crate) service: Arc<Service>,
     pub(crate) cells: Arc<PerThread<ServiceCells>>,
-    plan: Plan,
+    /// The same as long as the schedule is.
+    plan: Arc<Plan>,
     /// In the order of the service's destinations.
     slots: Vec<Arc<Slot>>,
+    overflow: Option<Arc<Slot>>,
     templates: Option<Arc<Templates>>,
 }
 
@@ -39,8 +41,9 @@ impl Pool {
         Arc::new(Pool {
             service: Arc::clone(service),
             cells: slots.service(service.key),
-            plan: Plan::new(service.scheduler, service.scheduler_flags, destinations),
+            plan: plan(service, before),
             slots: destinations.iter().map(|one| slots.destination(&service.group, one.address)).collect(),
+            overflow: service.overflow.map(|address| slots.destination(&service.group, address)),
             templates: service.persistence.map(|settings| templates(settings, before)),
         })
     }
@@ -57,6 +60,21 @@ impl Pool {
         if tried.len() >= ATTEMPTS {
             return None;
         }
+        self.choose_member(cursor, client, tried, now).or_else(|| self.overflow(tried))
+    }
+
+    /// Whether connections are spread as by the other: their cursors go on.
+    pub(crate) fn has_schedule_of(&self, other: &Pool) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
+    }
+
+    fn choose_member(
+        &self,
+        cursor: &mut Cursor,
+        client: SocketAddr,
+        tried: &[SocketAddr],
+        now: Millis,
+    ) -> Option<Reservation> {
         let view = View { pool: self, tried };
         let Some((settings, templates)) = self.service.persistence.zip(self.templates.as_deref()) else {
             return self.schedule(cursor, client, &view);
@@ -76,7 +94,10 @@ impl Pool {
     pub(crate) fn has_other(&self, tried: &[SocketAddr], current: SocketAddr) -> bool {
         let view = View { pool: self, tried };
         let other = |index: usize| self.service.destinations[index].address != current && view.usable(index);
-        tried.len() + 1 < ATTEMPTS && !self.plan.is_strict() && (0..view.count()).any(other)
+        let overflows =
+            self.service.overflow.is_some_and(|address| address != current && !tried.contains(&address));
+        let any = || !self.plan.is_strict() && (0..view.count()).any(other);
+        tried.len() + 1 < ATTEMPTS && (overflows || any())
     }
 
     fn schedule(&self, cursor: &mut Cursor, client: SocketAddr, view: &View<'_>) -> Option<Reservation> {
@@ -88,12 +109,31 @@ impl Pool {
         })
     }
 
+    fn overflow(&self, tried: &[SocketAddr]) -> Option<Reservation> {
+        self.overflow.as_ref().filter(|slot| !tried.contains(&slot.address))?.reserve(0)
+    }
+
     fn reserve(&self, index: usize) -> Option<Reservation> {
         self.slots[index].reserve(self.service.destinations[index].max_connections)
     }
 
     fn index(&self, address: SocketAddr) -> Option<usize> {
         self.service.destinations.binary_search_by_key(&address, |destination| destination.address).ok()
+    }
+}
+
+/// One that depends on nothing but what stays need not be made anew: caps change every second.
+fn plan(service: &Service, before: Option<&Arc<Pool>>) -> Arc<Plan> {
+    let schedule =
+        |it: &Service| it.destinations.iter().map(|one| (one.address, one.weight)).collect::<Vec<_>>();
+    let same = |pool: &&Arc<Pool>| {
+        let old = &pool.service;
+        (old.scheduler, old.scheduler_flags) == (service.scheduler, service.scheduler_flags)
+            && schedule(old) == schedule(service)
+    };
+    match before.filter(same) {
+        Some(pool) => Arc::clone(&pool.plan),
+        None => Arc::new(Plan::new(service.scheduler, service.scheduler_flags, &service.destinations)),
     }
 }
 

@@ -280,6 +280,7 @@ mod tests {
             proxy_protocol: None,
             on_down: OnDown::Keep,
             destinations: vec![Destination { address, weight: 1, max_connections: 0, alive: true }],
+            overflow: None,
         })
     }
 

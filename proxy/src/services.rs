@@ -48,7 +48,10 @@ impl Services {
                 if Arc::ptr_eq(&entry.pool, pool) {
                     return false;
                 }
-                entry.pool = Arc::clone(pool);
+                let before = std::mem::replace(&mut entry.pool, Arc::clone(pool));
+                if before.has_schedule_of(pool) {
+                    return true;
+                }
                 entry
             }
             None => {

@@ -24,6 +24,7 @@ pub(crate) struct Slot {
 
 #[derive(Debug, Default)]
 pub(crate) struct DestinationCells {
+    pub(crate) begun: Cell,
     pub(crate) connections: Cell,
     pub(crate) connect_failures: Cell,
     pub(crate) bytes_in: Cell,
@@ -52,6 +53,7 @@ impl Slot {
     fn counters(&self) -> DestinationCounters {
         DestinationCounters {
             active: self.active(),
+            begun: self.cells.sum(|cells| &cells.begun),
             connections: self.cells.sum(|cells| &cells.connections),
             connect_failures: self.cells.sum(|cells| &cells.connect_failures),
             bytes_in: self.cells.sum(|cells| &cells.bytes_in),

@@ -52,6 +52,8 @@ pub struct Service {
     pub on_down: OnDown,
     /// Ordered by address, each once.
     pub destinations: Vec<Destination>,
+    /// Who takes what finds none of them with room, without a cap of its own. None: it is turned away.
+    pub overflow: Option<SocketAddr>,
 }
 
 /// One real server or the sorry server.

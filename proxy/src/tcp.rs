@@ -115,9 +115,11 @@ impl Tcp {
                 break;
             };
             let address = place.slot().address;
+            let counted = place.slot().cells.of(core.thread);
             connection.serial = core.serial.advance();
             match dial(core, address, Token::Server(index, connection.serial)) {
                 Ok(socket) => {
+                    counted.begun.add(1);
                     attempt.upstream = Some(Upstream { socket, place });
                     // While there are others, one that does not answer must leave time for them.
                     let left = attempt.deadline - core.now;
@@ -132,7 +134,8 @@ impl Tcp {
                 }
                 Err(error) => {
                     if !is_ours(error) {
-                        place.slot().cells.of(core.thread).connect_failures.add(1);
+                        counted.begun.add(1);
+                        counted.connect_failures.add(1);
                     }
                     attempt.tried.push(address);
                 }
@@ -403,6 +406,7 @@ mod tests {
             proxy_protocol: None,
             on_down: OnDown::Reset,
             destinations: servers.iter().map(destination).collect(),
+            overflow: None,
         });
         let mut slots = Slots::new(1);
         let mut services = Services::default();

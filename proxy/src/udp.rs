@@ -118,9 +118,11 @@ impl Udp {
                 return None;
             };
             let slot = place.slot();
+            let counted = slot.cells.of(core.thread);
             match dial(core, slot.address, Token::Session(index, serial)) {
                 Ok(socket) => {
-                    slot.cells.of(core.thread).connections.add(1);
+                    counted.begun.add(1);
+                    counted.connections.add(1);
                     break Upstream { socket, place };
                 }
                 Err(error) if is_exhausted(error) => {
@@ -128,7 +130,8 @@ impl Udp {
                     return None;
                 }
                 Err(error) => {
-                    slot.cells.of(core.thread).connect_failures.add(u64::from(!is_ours(error)));
+                    counted.begun.add(u64::from(!is_ours(error)));
+                    counted.connect_failures.add(u64::from(!is_ours(error)));
                     tried.push(slot.address);
                 }
             }

@@ -87,6 +87,37 @@ fn services_of_one_group_share_a_cap() {
 }
 
 #[test]
+fn what_finds_no_room_overflows_and_every_attempt_is_accounted_for() {
+    within(60, || {
+        let (server, sorry) = (Server::echo(), Server::named("sorry"));
+        let refusing = v4(free_port());
+        let key = tcp(v4(free_port()));
+        let mut proxy = start(2);
+        let with_cap = |max_connections| Service {
+            overflow: Some(sorry.address),
+            ..service(key, &[Destination { max_connections, ..to(server.address, 1) }, to(refusing, 1)])
+        };
+        publish(&mut proxy, [with_cap(1)]);
+        let held = echoing(key.listen);
+        assert!((0..5).all(|_| ask(key.listen).unwrap() == "sorry"));
+        // A cap that is raised holds from then on.
+        publish(&mut proxy, [with_cap(2)]);
+        let second = echoing(key.listen);
+        assert_eq!(ask(key.listen).unwrap(), "sorry");
+        drop((held, second));
+        eventually("the places are free", || destination(&proxy, server.address).active == 0);
+
+        let [served, refused, sorry] =
+            [server.address, refusing, sorry.address].map(|address| destination(&proxy, address));
+        assert_eq!((served.begun, served.connections, served.connect_failures), (2, 2, 0));
+        assert_eq!((sorry.begun, sorry.connections), (6, 6));
+        assert!(refused.begun >= 6, "{refused:?}");
+        assert_eq!((refused.connections, refused.connect_failures), (0, refused.begun));
+        assert_eq!(counted(&proxy, key).no_destination, 0);
+    });
+}
+
+#[test]
 fn persistence_keeps_a_client_where_it_is_until_drain() {
     within(60, || {
         let servers = [Server::named("a"), Server::named("b")];

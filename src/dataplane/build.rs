@@ -20,6 +20,7 @@ pub fn services(
             scheduler_flags: configured.scheduler_flags,
             persistence: configured.persistence,
             dataplane: configured.dataplane.clone(),
+            overflow: None,
         },
         destinations: pool.map(|it| (it.address, destination(configured, it))).collect(),
     });

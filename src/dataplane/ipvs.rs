@@ -98,6 +98,7 @@ impl Dataplane for IpvsDataplane {
                 let sum: &mut DestinationCounters =
                     counters.destinations.entry((group, *address)).or_default();
                 sum.active += u64::from(it.active);
+                sum.begun += it.stats.total.connections;
                 sum.connections += it.stats.total.connections;
                 sum.bytes_in += it.stats.total.bytes_in;
                 sum.bytes_out += it.stats.total.bytes_out;

@@ -90,7 +90,9 @@ pub struct ServiceCounters {
 pub struct DestinationCounters {
     /// Open or on their way now.
     pub active: u64,
-    /// In total.
+    /// Given to it in total, whether it took them or not.
+    pub begun: u64,
+    /// Established in total, or all that were begun where the dataplane cannot tell.
     pub connections: u64,
     /// Attempts that failed.
     pub connect_failures: u64,

@@ -146,6 +146,7 @@ fn service_to_proxy(key: &ServiceKey, service: &Service) -> Option<proxy::Servic
                 alive: it.alive,
             })
             .collect(),
+        overflow: attributes.overflow,
     })
 }
 
@@ -176,6 +177,7 @@ impl From<proxy::DestinationCounters> for DestinationCounters {
     fn from(it: proxy::DestinationCounters) -> Self {
         Self {
             active: it.active,
+            begun: it.begun,
             connections: it.connections,
             connect_failures: it.connect_failures,
             bytes_in: it.bytes_in,

@@ -34,6 +34,8 @@ pub struct Attributes {
     pub persistence: Option<Persistence>,
     /// What only this dataplane has.
     pub dataplane: Dataplane,
+    /// Who takes what finds no destination with room; only where the dataplane can.
+    pub overflow: Option<SocketAddr>,
 }
 
 /// One destination.
@@ -79,6 +81,7 @@ impl Attributes {
                 idle_timeout: Duration::from_secs(60),
                 proxy_protocol: None,
             }),
+            overflow: None,
         }
     }
 }

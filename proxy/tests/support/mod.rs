@@ -91,6 +91,7 @@ pub fn service(key: ServiceKey, destinations: &[Destination]) -> Service {
         proxy_protocol: None,
         on_down: OnDown::Keep,
         destinations,
+        overflow: None,
     }
 }
 

@@ -31,6 +31,7 @@ fn service(destinations: BTreeMap<SocketAddr, Destination>) -> Arc<Service> {
         scheduler_flags: SchedulerFlags::default(),
         persistence: None,
         dataplane: Dataplane::Ipvs(options),
+        overflow: None,
     };
     Arc::new(Service { attributes, destinations })
 }
