@@ -86,20 +86,26 @@ impl Group {
         self.members.iter_mut().for_each(|member| member.tick(turn));
     }
 
-    /// Hands over to another director, if there is one.
-    pub(crate) fn fail_over(&mut self, turn: &mut Turn<'_>) -> Result<(), String> {
-        if let Some(other) = self.members.iter().find(|member| member.state() != State::Active) {
-            return Err(format!(
-                "{} is {}: only an active router can hand over",
-                other.router.name,
-                other.state()
-            ));
+    /// Why the group cannot be handed over to another director, if it cannot.
+    pub(crate) fn check_failover(&self, now: Instant) -> Result<(), String> {
+        for member in &self.members {
+            let (name, state) = (&member.router.name, member.state());
+            if state != State::Active {
+                return Err(format!("{name} is {state}: only an active router can hand over"));
+            }
+            if let Some(gap) = member.stall(now) {
+                return Err(format!("{name} was stopped for {gap:?} and is not active any more"));
+            }
+            if member.priority == u8::MAX {
+                return Err(format!("{name} owns its addresses (priority 255) and keeps them"));
+            }
         }
-        if let Some(owner) = self.members.iter().find(|member| member.priority == u8::MAX) {
-            return Err(format!("{} owns its addresses (priority 255) and keeps them", owner.router.name));
-        }
-        self.end_active(turn, Member::resign, Then::Retake, &Reason::Failover);
         Ok(())
+    }
+
+    /// Hands over to another director, if there is one.
+    pub(crate) fn fail_over(&mut self, turn: &mut Turn<'_>) {
+        self.end_active(turn, Member::resign, Then::Retake, &Reason::Failover);
     }
 
     /// After anything else: what has to be so among the members, and what may start.

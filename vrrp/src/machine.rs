@@ -76,10 +76,12 @@ impl Machine {
     /// leaves the addresses to its successor, whatever the priorities, until that falls silent or resigns, or a
     /// reload changes this router's priority.
     pub fn failover(&mut self, now: Instant, name: &str) -> Result<Vec<Action>, String> {
-        let mut answer = Err(format!("no virtual router and no group is called {name:?}"));
-        let named = |group: &Group| group.leaving.is_none() && group.is_named(name);
-        let actions = self.turn(now, named, |group, turn| answer = group.fail_over(turn));
-        answer.map(|()| actions)
+        let named = |group: &Group| group.is_named(name);
+        if !self.groups.iter().any(named) {
+            return Err(format!("no virtual router and no group is called {name:?}"));
+        }
+        self.groups.iter().filter(|group| named(group)).try_for_each(|group| group.check_failover(now))?;
+        Ok(self.turn(now, named, Group::fail_over))
     }
 
     /// When the machine has to be told that time has passed.
@@ -173,12 +175,10 @@ impl Machine {
     /// Finds the routers of a configuration among those there are.
     fn regroup(&mut self, config: Config) {
         let members = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.members);
-        let (mut known, mut gone) = (BTreeMap::new(), Vec::new());
+        let mut known: BTreeMap<_, _> = members.map(|member| (member.router.name.clone(), member)).collect();
         let mut groups: BTreeMap<_, Vec<Member>> = BTreeMap::new();
+        let mut gone = Vec::new();
         let leaves = self.stopping.then_some(Reason::Stop);
-        for member in members {
-            known.insert(member.router.name.clone(), member);
-        }
         let tracked: BTreeSet<_> =
             config.routers.iter().flat_map(|router| &router.tracks).map(|track| track.key.clone()).collect();
         self.tracks.retain(|key, _| tracked.contains(key));
