@@ -66,7 +66,8 @@ pub enum State {
     Backup,
     /// Holds the addresses.
     Active,
-    /// Has resigned with priority 0, but goes on holding the addresses until its successor is heard.
+    /// Has resigned with priority 0, or silently where its group was outranked, but goes on holding the addresses
+    /// until its successor is heard.
     Resigning,
 }
 
