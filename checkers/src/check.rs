@@ -9,8 +9,8 @@ use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
 use crate::{
-    Observation, Outcome, Probe, Spec, TlsSpec, agent, clock, dialogue, dns, file, half_open, http, ntp,
-    ping, radius, script, socket, udp,
+    Observation, Outcome, Probe, Spec, agent, clock, dialogue, dns, file, half_open, http, mqtt, ntp, ping,
+    radius, script, sip, socket, sql, udp,
 };
 
 /// What a program that is killed at its deadline still has for our own work with it.
@@ -31,20 +31,8 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn new(probe: Arc<Probe>, contexts: &mut Contexts) -> Self {
-        let tls = match &*probe.spec {
-            Spec::Http(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, tls::alpn(spec.version))),
-            Spec::Dialogue(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
-            Spec::Dns(spec) => spec.tls().map(|tls| contexts.get(tls, &[])),
-            Spec::Agent(spec) => spec.tls.as_ref().map(|tls| contexts.get(tls, &[])),
-            Spec::Tcp
-            | Spec::TcpHalfOpen
-            | Spec::Radius(_)
-            | Spec::Udp(_)
-            | Spec::Ping(_)
-            | Spec::Ntp(_)
-            | Spec::Script(_)
-            | Spec::File(_) => None,
-        };
+        let alpn = if let Spec::Http(spec) = &*probe.spec { tls::alpn(spec.version) } else { &[] };
+        let tls = probe.spec.tls().map(|tls| contexts.get(tls, alpn));
         Self { probe, tls }
     }
 
@@ -90,40 +78,35 @@ impl Check {
         }
     }
 
-    async fn ask(&self, tls: Option<Arc<rustls::ClientConfig>>, trace: &Trace) -> Result<Outcome, Outcome> {
-        let target = &self.probe.target;
-        match &*self.probe.spec {
+    async fn ask(
+        &self,
+        config: Option<Arc<rustls::ClientConfig>>,
+        trace: &Trace,
+    ) -> Result<Outcome, Outcome> {
+        let (target, spec) = (&self.probe.target, &*self.probe.spec);
+        let tls = spec
+            .tls()
+            .zip(config)
+            .map(|(tls, config)| Tls::new(tls, spec.host(), config, target))
+            .transpose()?;
+        let tls = tls.as_ref();
+        match spec {
             Spec::Tcp => socket::connect(target).await.map(|_| Outcome::Passed(String::new())),
             Spec::TcpHalfOpen => half_open::ask(target).await,
             Spec::Http(spec) => http::ask(target, spec, tls, trace).await,
-            Spec::Agent(spec) => {
-                let tls = self.around(spec.tls.as_ref(), tls)?;
-                agent::ask(target, spec, tls.as_ref(), trace).await
-            }
-            Spec::File(spec) => Ok(file::look(spec, target).await),
-            Spec::Script(spec) => Ok(script::run(spec, target, self.probe.timeout).await),
-            Spec::Dialogue(spec) => {
-                let tls = self.around(spec.tls.as_ref(), tls)?;
-                dialogue::ask(target, spec, tls.as_ref(), trace).await
-            }
-            Spec::Dns(spec) => {
-                let tls = self.around(spec.tls(), tls)?;
-                dns::ask(target, spec, tls.as_ref(), trace).await
-            }
+            Spec::Dialogue(spec) => dialogue::ask(target, spec, tls, trace).await,
+            Spec::Dns(spec) => dns::ask(target, spec, tls, trace).await,
             Spec::Radius(spec) => radius::ask(target, spec, trace).await,
             Spec::Udp(spec) => udp::ask(target, spec, trace).await,
             Spec::Ping(spec) => ping::ask(target, spec, trace).await,
             Spec::Ntp(spec) => ntp::ask(target, spec, trace).await,
+            Spec::Sql(spec) => sql::ask(target, spec, tls, trace).await,
+            Spec::Mqtt(spec) => mqtt::ask(target, spec, tls, trace).await,
+            Spec::Sip(spec) => sip::ask(target, spec, tls, trace).await,
+            Spec::Agent(spec) => agent::ask(target, spec, tls, trace).await,
+            Spec::File(spec) => Ok(file::look(spec, target).await),
+            Spec::Script(spec) => Ok(script::run(spec, target, self.probe.timeout).await),
         }
-    }
-
-    /// What a protocol other than HTTP needs to agree on TLS.
-    fn around(
-        &self,
-        spec: Option<&TlsSpec>,
-        config: Option<Arc<rustls::ClientConfig>>,
-    ) -> Result<Option<Tls>, Outcome> {
-        spec.zip(config).map(|(spec, config)| Tls::new(spec, config, &self.probe.target)).transpose()
     }
 
     fn observation(&self, outcome: Outcome, latency: Duration) -> Observation {

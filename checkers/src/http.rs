@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::task::JoinSet;
 
+use crate::stream::Tls;
 use crate::trace::{Step, Trace, Traced};
-use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text, tls};
+use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text};
 
 /// The most that an answer's header may have, in bytes.
 const MAX_HEADER: usize = 64 << 10;
@@ -29,17 +29,13 @@ const WINDOW: u32 = 64 << 10;
 pub(crate) async fn ask(
     target: &Target,
     spec: &HttpSpec,
-    config: Option<Arc<ClientConfig>>,
+    tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    match (&spec.tls, config) {
-        (Some(tls), Some(config)) => {
-            let name = tls::server_name(tls, spec.host.as_deref(), target.address)?;
-            let tcp = socket::connect(target).await?;
-            let stream = tls::handshake(tcp, name, config, trace).await?;
-            exchange(stream, target, spec, trace).await
-        }
-        _ => exchange(socket::connect(target).await?, target, spec, trace).await,
+    let tcp = socket::connect(target).await?;
+    match tls {
+        Some(tls) => exchange(tls.handshake(tcp, trace).await?, target, spec, trace).await,
+        None => exchange(tcp, target, spec, trace).await,
     }
 }
 

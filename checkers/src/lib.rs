@@ -25,6 +25,7 @@ mod failure;
 mod file;
 mod half_open;
 mod http;
+mod mqtt;
 mod ntp;
 mod outcome;
 mod ping;
@@ -34,8 +35,10 @@ mod runner;
 mod schedule;
 mod script;
 mod secret;
+mod sip;
 mod socket;
 mod spec;
+mod sql;
 mod stream;
 mod text;
 mod tls;
@@ -49,6 +52,7 @@ pub use dialogue::{DialogueSpec, Expectation, Login, Pattern, Preset, Security, 
 pub use dns::{DnsAnswer, DnsExpected, DnsName, DnsRcode, DnsRecord, DnsSpec, DnsTransport};
 pub use file::{FileMeaning, FileSpec};
 pub use ipnet::IpNet;
+pub use mqtt::MqttSpec;
 pub use ntp::NtpSpec;
 pub use outcome::{Advice, Outcome};
 pub use ping::PingSpec;
@@ -59,9 +63,11 @@ pub use runner::{Runner, Settings};
 pub use schedule::Stats;
 pub use script::ScriptSpec;
 pub use secret::Secret;
+pub use sip::{SipSpec, SipTransport, is_sip_uri};
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
     is_server_name,
 };
+pub use sql::{SqlProtocol, SqlSpec};
 pub use tls::PemFile;
 pub use udp::{UdpPattern, UdpSpec};

@@ -8,7 +8,10 @@ use http::{HeaderName, HeaderValue, Method, header};
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use crate::{AgentSpec, DialogueSpec, DnsSpec, FileSpec, NtpSpec, PingSpec, RadiusSpec, ScriptSpec, UdpSpec};
+use crate::{
+    AgentSpec, DialogueSpec, DnsSpec, FileSpec, MqttSpec, NtpSpec, PingSpec, RadiusSpec, ScriptSpec, SipSpec,
+    SqlSpec, UdpSpec,
+};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,6 +34,12 @@ pub enum Spec {
     Ping(PingSpec),
     /// A time server has a clock that can be trusted.
     Ntp(NtpSpec),
+    /// A database lets us in and answers.
+    Sql(Box<SqlSpec>),
+    /// A broker of MQTT accepts a connection.
+    Mqtt(Box<MqttSpec>),
+    /// A SIP request is answered as it should be.
+    Sip(Box<SipSpec>),
     /// A program of the operator's says so.
     Script(Box<ScriptSpec>),
     /// An agent on the server says so.
@@ -43,6 +52,32 @@ impl Spec {
     /// Whether a port of the target is asked, and not the host as a whole.
     pub fn has_port(&self) -> bool {
         !matches!(self, Self::Ping(_))
+    }
+
+    /// How TLS is spoken, if it is.
+    pub(crate) fn tls(&self) -> Option<&TlsSpec> {
+        match self {
+            Self::Tcp
+            | Self::TcpHalfOpen
+            | Self::Radius(_)
+            | Self::Udp(_)
+            | Self::Ping(_)
+            | Self::Ntp(_)
+            | Self::Script(_)
+            | Self::File(_) => None,
+            Self::Http(spec) => spec.tls.as_ref(),
+            Self::Dialogue(spec) => spec.tls.as_ref(),
+            Self::Dns(spec) => spec.tls(),
+            Self::Sql(spec) => spec.tls.as_ref(),
+            Self::Mqtt(spec) => spec.tls.as_ref(),
+            Self::Sip(spec) => spec.tls(),
+            Self::Agent(spec) => spec.tls.as_ref(),
+        }
+    }
+
+    /// The name that a certificate must have where its spec does not say.
+    pub(crate) fn host(&self) -> Option<&str> {
+        if let Self::Http(spec) = self { spec.host.as_deref() } else { None }
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::client::TlsStream;
 
 use crate::trace::{Step, Trace, Traced};
 use crate::{Outcome, Target, TlsSpec, socket, tls};
@@ -20,9 +21,23 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// `config` is what was made of `spec`; without `sni` the certificate must be for the target's address.
-    pub(crate) fn new(spec: &TlsSpec, config: Arc<ClientConfig>, target: &Target) -> Result<Self, Outcome> {
-        Ok(Self { name: tls::server_name(spec, None, target.address)?, config })
+    /// `config` is what was made of `spec`; without `sni` the certificate must be for the host, or the target's
+    /// address.
+    pub(crate) fn new(
+        spec: &TlsSpec,
+        host: Option<&str>,
+        config: Arc<ClientConfig>,
+        target: &Target,
+    ) -> Result<Self, Outcome> {
+        Ok(Self { name: tls::server_name(spec, host, target.address)?, config })
+    }
+
+    /// Agrees on TLS over `io`.
+    pub(crate) async fn handshake<S>(&self, io: S, trace: &Trace) -> Result<TlsStream<Traced<S>>, Outcome>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        tls::handshake(io, self.name.clone(), Arc::clone(&self.config), trace).await
     }
 }
 
@@ -64,7 +79,7 @@ impl Stream {
             let size = self.received.len();
             return Err(Outcome::WrongAnswer(format!("{size} bytes more in clear text before TLS")));
         }
-        let inside = tls::handshake(self.io, tls.name.clone(), Arc::clone(&tls.config), &self.trace).await?;
+        let inside = tls.handshake(self.io, &self.trace).await?;
         Ok(Self::over(Traced::new(inside, Step::Answer, &self.trace), &self.trace))
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "checks/databases.rs"]
+mod databases;
 #[path = "checks/datagrams.rs"]
 mod datagrams;
 #[path = "checks/dns.rs"]
@@ -12,6 +14,8 @@ mod half_open;
 mod http;
 #[path = "checks/mail.rs"]
 mod mail;
+#[path = "checks/messages.rs"]
+mod messages;
 #[path = "checks/misbehaving.rs"]
 mod misbehaving;
 #[path = "checks/network.rs"]

@@ -10,7 +10,11 @@ use crate::server;
 use crate::written::outcome_within;
 
 /// A check of each type, and what is missing when the server says nothing.
-const CHECKS: [(&str, &str); 9] = [
+const CHECKS: [(&str, &str); 13] = [
+    ("type = \"mysql\"\nuser = \"me\"", "no greeting"),
+    ("type = \"postgres\"\nuser = \"me\"", "no answer to the login"),
+    ("type = \"mqtt\"", "no answer to CONNECT"),
+    ("type = \"sip\"\ntransport = \"tcp\"", "no answer to OPTIONS"),
     ("type = \"smtp\"", "no greeting"),
     ("type = \"imap\"", "no greeting"),
     ("type = \"pop3\"", "no greeting"),

@@ -1,8 +1,10 @@
 //! The types of checks, and which keys belong to which.
 
-use tidegate_checkers::Preset;
+use tidegate_checkers::{Preset, SqlProtocol};
 
-use super::{agent, dialogue, dns, file, http, login, ntp, ping, preset, radius, script, security, tls, udp};
+use super::{
+    agent, dialogue, dns, file, http, login, ntp, ping, preset, radius, script, security, sip, sql, tls, udp,
+};
 use crate::config::place::At;
 use crate::config::reader::Table;
 use crate::config::values::{listed, one_of};
@@ -19,6 +21,9 @@ pub(super) enum Kind {
     Ping,
     Ntp,
     Dialogue,
+    Sql(SqlProtocol),
+    Mqtt,
+    Sip,
     Script,
     Agent,
     File,
@@ -46,6 +51,10 @@ const KINDS: &[(&str, Kind)] = &[
     ("redis", Kind::Preset(Preset::Redis)),
     ("memcached", Kind::Preset(Preset::Memcached)),
     ("sieve", Kind::Preset(Preset::Sieve)),
+    ("mysql", Kind::Sql(SqlProtocol::Mysql)),
+    ("postgres", Kind::Sql(SqlProtocol::Postgres)),
+    ("mqtt", Kind::Mqtt),
+    ("sip", Kind::Sip),
     ("script", Kind::Script),
     ("agent", Kind::Agent),
     ("file", Kind::File),
@@ -69,6 +78,9 @@ impl Kind {
             Self::Tcp | Self::TcpHalfOpen | Self::None => &[],
             Self::Http => &[&http::KEYS],
             Self::Https => &[&http::KEYS, &tls::KEYS],
+            Self::Sql(_) => &[&sql::KEYS, &login::KEYS, &security::KEYS],
+            Self::Mqtt => &[&login::KEYS, &security::KEYS],
+            Self::Sip => &[&sip::KEYS, &tls::KEYS],
             Self::Script => &[&script::KEYS],
             Self::Agent => &[&agent::KEYS, &security::KEYS],
             Self::File => &[&file::KEYS],

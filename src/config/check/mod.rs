@@ -9,12 +9,15 @@ mod file;
 mod http;
 mod kind;
 mod login;
+mod mqtt;
 mod ntp;
 mod ping;
 mod preset;
 mod radius;
 mod script;
 mod security;
+mod sip;
+mod sql;
 mod tls;
 mod udp;
 
@@ -185,6 +188,9 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
         Some(Kind::Http) => Some(http::read(table, false, context)),
         Some(Kind::Agent) => Some(agent::read(table, context)),
         Some(Kind::File) => file::read(table),
+        Some(Kind::Sql(protocol)) => sql::read(protocol, table, context),
+        Some(Kind::Mqtt) => Some(mqtt::read(table, context)),
+        Some(Kind::Sip) => Some(sip::read(table, context)),
         Some(Kind::Script) => script::read(table, context),
         Some(Kind::Dialogue) => Some(dialogue::read(table, context)),
         Some(Kind::Preset(preset)) => Some(preset::read(preset, table, context)),
@@ -205,6 +211,9 @@ pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
         Spec::TcpHalfOpen => (Kind::TcpHalfOpen, Vec::new()),
         Spec::Agent(spec) => (Kind::Agent, agent::question(spec)),
         Spec::File(spec) => (Kind::File, file::question(spec)),
+        Spec::Sql(spec) => (Kind::Sql(spec.protocol), sql::question(spec)),
+        Spec::Mqtt(spec) => (Kind::Mqtt, mqtt::question(spec)),
+        Spec::Sip(spec) => (Kind::Sip, sip::question(spec)),
         Spec::Script(spec) => (Kind::Script, script::question(spec)),
         Spec::Dialogue(spec) => (spec.preset.map_or(Kind::Dialogue, Kind::Preset), dialogue::question(spec)),
         Spec::Http(spec) => (if spec.tls.is_some() { Kind::Https } else { Kind::Http }, http::question(spec)),

@@ -8,6 +8,7 @@ mod dns;
 mod files;
 mod ipvs;
 mod properties;
+mod protocols;
 mod radius;
 mod rules;
 mod text_protocols;
