@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_integration::clock::now;
 use tidegate_integration::director::{Launch, program, resident};
-use tidegate_integration::lab::{Keepalived, Lab, ipvsadm, output_of};
+use tidegate_integration::keepalived::Keepalived;
+use tidegate_integration::lab::{Lab, ipvsadm, output_of};
 
 /// As in keepalived's issue 2318.
 const VIRTUAL_SERVERS: usize = 2_277;
@@ -107,7 +108,7 @@ fn keepalived() -> Measured {
     let read = || std::fs::read_to_string(log.path()).unwrap();
     let start = now();
     let keepalived =
-        Keepalived::start_with_log(&keepalived_configuration(&Changed::new()), log.reopen().unwrap());
+        Keepalived::checkers_with_log(&keepalived_configuration(&Changed::new()), log.reopen().unwrap());
     let table = whole(start);
     std::thread::sleep(SETTLED);
     let changed = listed_first();
@@ -119,7 +120,7 @@ fn keepalived() -> Measured {
     let log = read();
     let late = log.lines().filter_map(|line| line.split_once("thread timer expired ")?.1.split(' ').next());
     let late = late.filter_map(|seconds| seconds.parse::<f64>().ok()).fold(0.0, f64::max);
-    let resident = resident(keepalived.checkers());
+    let resident = resident(keepalived.checkers_pid());
     Measured { table, many, one: None, resident, late: format!("timers late by up to {late:.1} s") }
 }
 

@@ -200,6 +200,11 @@ impl Director {
         entry(&self.virtual_server(virtual_server)["real_servers"], "address", address)
     }
 
+    /// One virtual router of the status.
+    pub fn virtual_router(&self, name: &str) -> Value {
+        entry(&self.status()["virtual_routers"], "name", name)
+    }
+
     /// Waits until a real server is in this state.
     pub fn wait_for_state(&self, virtual_server: &str, address: &str, state: &str) {
         wait_for(&format!("{virtual_server} {address} to be {state}"), PATIENCE, || {

@@ -7,8 +7,11 @@
 
 pub mod client;
 pub mod clock;
+pub mod datagrams;
 pub mod director;
 pub mod dns;
+pub mod failover;
+pub mod keepalived;
 pub mod lab;
 pub mod namespace;
 pub mod nginx;

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::Director;
-use tidegate_integration::lab::{
-    self, Keepalived, Lab, in_namespace, ipvsadm, ipvsadm_save, output_of, timed,
-};
-use tidegate_integration::namespace::Lan;
+use tidegate_integration::keepalived::Keepalived;
+use tidegate_integration::lab::{self, Lab, ipvsadm, ipvsadm_save, output_of, timed};
+use tidegate_integration::namespace::{Lan, in_namespace};
 use tidegate_integration::sockets::serve_on;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,7 +91,7 @@ fn keepalived_fills_the_table() {
             let destination = format!("-a -t 10.0.0.1:80 -r 127.0.0.1:8080 -m -w {weight}");
             ["-A -t 10.0.0.1:80 -s wrr".to_owned(), destination]
         };
-        let keepalived = Keepalived::start(&configuration(7));
+        let keepalived = Keepalived::checkers(&configuration(7));
         wait_for("the table", PATIENCE, || (ipvsadm_save() == table(7)).then_some(()));
         keepalived.reload(&configuration(9));
         wait_for("the new weight", PATIENCE, || (ipvsadm_save() == table(9)).then_some(()));

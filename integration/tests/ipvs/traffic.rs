@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::Launch;
-use tidegate_integration::lab::{Lab, in_namespace, output_of};
-use tidegate_integration::namespace::Lan;
+use tidegate_integration::lab::{Lab, output_of};
+use tidegate_integration::namespace::{Lan, in_namespace};
 
 use super::{PATIENCE, sorted, table, virtual_server};
 

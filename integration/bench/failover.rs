@@ -1,0 +1,215 @@
+//! What a client sees of a failover, beside keepalived; and how late adverts are on a busy machine.
+//!
+//! `cargo bench -p tidegate-integration --bench failover [-- --rounds N]`, as root (network namespaces), for ten minutes
+//! or so. Two directors and a client on a bridge; the client asks every millisecond whoever holds the address, and what
+//! is measured is the longest time without an answer. Everything ends in the middle between two adverts, so that
+//! rounds can be compared. Client and answers are realtime, so that it is not they who are late.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate_integration::clock::now;
+use tidegate_integration::datagrams::{self, Client};
+use tidegate_integration::director::program;
+use tidegate_integration::failover::{Program, Router, Running, wait_for_holder};
+use tidegate_integration::namespace::Lan;
+
+const ROUNDS: usize = 7;
+const HOSTS: [u8; 2] = [1, 2];
+const CLIENT: u8 = 3;
+const PRIORITIES: [u8; 2] = [150, 100];
+const PATIENCE: Duration = Duration::from_secs(30);
+const SECOND: Duration = Duration::from_secs(1);
+/// Of the successor, at adverts of a second.
+const SKEW: f64 = 609.4;
+
+const BUSY: usize = 16;
+const BUSY_TIME: Duration = Duration::from_secs(60);
+
+/// How the Active director ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Its link is cut and all of it killed.
+    HostDeath,
+    /// `kill -9` of the daemon.
+    Kill,
+    /// SIGTERM
+    Stop,
+    /// `tidegate failover`
+    Order,
+}
+
+fn main() {
+    // Built before anything is timed.
+    program();
+    let rounds = rounds();
+    println!("Medians of {rounds} rounds; load average at the start: {}", load());
+    println!();
+    println!("| what | adverts | keepalived | Tidegate | ratio | goal |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for interval in [SECOND, SECOND / 10, SECOND / 100] {
+        let [keepalived, tidegate] = [Program::Keepalived, Program::Tidegate]
+            .map(|program| median(rounds, || gap(program, interval, End::HostDeath)));
+        print("host death", interval, Some(keepalived), tidegate, "ratio 1.05");
+    }
+    let median_of = |program, end| median(rounds, || gap(program, SECOND, end));
+    let tidegate = median_of(Program::Tidegate, End::Kill);
+    print("`kill -9` of the daemon", SECOND, None, tidegate, &format!("{:.0} ms", SKEW + 50.0));
+    let [keepalived, tidegate] =
+        [Program::Keepalived, Program::Tidegate].map(|program| median_of(program, End::Stop));
+    print("ordered stop", SECOND, Some(keepalived), tidegate, "30 ms");
+    let tidegate = median_of(Program::Tidegate, End::Order);
+    print("planned switch-over", SECOND, None, tidegate, "30 ms");
+    println!();
+    lateness();
+}
+
+fn print(what: &str, interval: Duration, keepalived: Option<f64>, tidegate: f64, goal: &str) {
+    let (theirs, ratio) = match keepalived {
+        Some(theirs) => (format!("{theirs:.1} ms"), format!("{:.2}", tidegate / theirs)),
+        None => ("it stays with the dead, or has none".to_owned(), String::new()),
+    };
+    println!("| {what} | {} ms | {theirs} | {tidegate:.1} ms | {ratio} | {goal} |", interval.as_millis());
+}
+
+/// The longest time without an answer, in milliseconds.
+fn gap(program: Program, interval: Duration, end: End) -> f64 {
+    let (lan, router) = (Lan::new(3), Router::new(100, interval));
+    let routers = std::slice::from_ref(&router);
+    let [one, _two] = start(program, &lan, routers);
+    let service = (router.address(), 7).into();
+    for host in HOSTS {
+        datagrams::answer(&lan, host, service);
+    }
+    let client = Client::start(&lan, CLIENT, service);
+    client.wait_for(1, PATIENCE);
+    realtime();
+
+    let start = middle(&lan, interval);
+    match (end, &one) {
+        (End::HostDeath, _) => {
+            lan.set_link(1, false);
+            lan.kill_all(1);
+        }
+        (End::Kill, Running::Tidegate(director)) => director.signal("KILL"),
+        (End::Stop, director) => director.terminate(),
+        (End::Order, Running::Tidegate(director)) => {
+            assert!(director.command(&["failover", "r100"]).status.success());
+        }
+        (End::Kill | End::Order, Running::Keepalived(_)) => unreachable!("keepalived knows no such end"),
+    }
+    client.wait_for(2, PATIENCE);
+    let gap = client.longest_gap(start);
+    gap.length.as_secs_f64() * 1e3
+}
+
+fn start(program: Program, lan: &Lan, routers: &[Router]) -> [Running; 2] {
+    let running = HOSTS.map(|host| program.start(lan, host, routers, PRIORITIES[usize::from(host) - 1]));
+    wait_for_holder("an election", lan, &HOSTS, routers, 1, PATIENCE);
+    running
+}
+
+/// Waits for an advert, and then for half of the time to the next.
+fn middle(lan: &Lan, interval: Duration) -> Instant {
+    let mut listener = lan
+        .command(CLIENT, "tcpdump")
+        .args(["--immediate-mode", "-l", "-n", "-i", "eth0", "src 10.77.0.1 and ip proto 112"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ip runs (Debian package iproute2)");
+    let mut line = String::new();
+    let read = BufReader::new(listener.stdout.take().unwrap()).read_line(&mut line);
+    assert!(read.unwrap() > 0, "no advert: install the Debian package tcpdump");
+    let heard = now();
+    listener.kill().unwrap();
+    listener.wait().unwrap();
+    std::thread::sleep((interval / 2).saturating_sub(heard.elapsed()));
+    now()
+}
+
+/// This process's threads come before whatever is not realtime; what it starts from now on does not.
+fn realtime() {
+    let own = std::process::id().to_string();
+    let set =
+        Command::new("chrt").args(["--all-tasks", "--reset-on-fork", "--fifo", "--pid", "40", &own]).output();
+    let output = set.expect("chrt runs (Debian package util-linux)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Processes that use all the time they get.
+struct Load(Vec<Child>);
+
+impl Load {
+    fn start() -> Self {
+        let busy = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        Self((0..BUSY).map(|_| busy()).collect())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for process in &mut self.0 {
+            let _ended_already = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn lateness() {
+    println!("| director | transitions in {} s | latest advert |", BUSY_TIME.as_secs());
+    println!("| --- | --- | --- |");
+    let router = [Router::new(100, SECOND / 100)];
+    let (lan, theirs) = (Lan::new(2), Lan::new(2));
+    let [tidegate, keepalived] =
+        [(Program::Tidegate, &lan), (Program::Keepalived, &theirs)].map(|(it, lan)| start(it, lan, &router));
+    let before = [&tidegate, &keepalived].map(transitions);
+    {
+        let _load = Load::start();
+        std::thread::sleep(BUSY_TIME);
+    }
+    // Once it is calm, so that nobody waits for the answer.
+    let after = [&tidegate, &keepalived].map(transitions);
+    let latest = tidegate.iter().filter_map(latest).fold(0.0, f64::max);
+    println!("| Tidegate | {} | {latest:.3} ms |", after[0] - before[0]);
+    if after[0] > before[0] {
+        tidegate.iter().for_each(|it| eprintln!("{}", it.log()));
+    }
+    println!("| keepalived | {} | |", after[1] - before[1]);
+}
+
+fn transitions(pair: &[Running; 2]) -> u64 {
+    pair.iter()
+        .map(|it| match it {
+            Running::Tidegate(director) => director.virtual_router("r100")["transitions"].as_u64().unwrap(),
+            Running::Keepalived(keepalived) => keepalived.log().matches(" STATE").count() as u64,
+        })
+        .sum()
+}
+
+/// The latest advert, in milliseconds; keepalived does not say.
+fn latest(running: &Running) -> Option<f64> {
+    match running {
+        Running::Tidegate(director) => director.status()["vrrp"]["latest_ms"].as_f64(),
+        Running::Keepalived(_) => None,
+    }
+}
+
+fn median(rounds: usize, mut measure: impl FnMut() -> f64) -> f64 {
+    let mut samples: Vec<_> = (0..rounds).map(|_| measure()).collect();
+    samples.sort_by(f64::total_cmp);
+    eprintln!("{samples:.1?}");
+    samples[samples.len() / 2]
+}
+
+fn rounds() -> usize {
+    let words: Vec<_> = std::env::args().collect();
+    let given = words.iter().position(|word| word == "--rounds").and_then(|at| words.get(at + 1));
+    given.map_or(ROUNDS, |word| word.parse().expect("--rounds and a number"))
+}
+
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap().trim().to_owned()
+}
