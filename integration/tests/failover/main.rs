@@ -66,9 +66,9 @@ impl Pair {
         wait_for_holder(what, &self.lan, &HOSTS, std::slice::from_ref(&self.router), host, PATIENCE);
     }
 
-    /// Looks for many adverts whether this host alone holds the address.
+    /// Looks for longer than an active down interval whether this host alone holds the address.
     fn stays(&self, what: &str, host: u8) {
-        let end = now() + 12 * self.router.interval;
+        let end = now() + 5 * self.router.interval;
         while now() < end {
             for it in HOSTS {
                 let held = held(&self.lan, it, std::slice::from_ref(&self.router)).len();
