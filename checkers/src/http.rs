@@ -2,6 +2,7 @@
 
 mod body;
 mod request;
+mod tunnel;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +33,14 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
+    if let Some(to) = &spec.tunnel {
+        let stream = tunnel::open(target, to, trace).await?;
+        let stream = match tls {
+            Some(tls) => stream.start_tls(tls).await?,
+            None => stream,
+        };
+        return exchange(stream.into_io()?, target, spec, trace).await;
+    }
     let tcp = socket::connect(target).await?;
     match tls {
         Some(tls) => exchange(tls.handshake(tcp, trace).await?, target, spec, trace).await,

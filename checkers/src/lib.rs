@@ -66,7 +66,7 @@ pub use secret::Secret;
 pub use sip::{SipSpec, SipTransport, is_sip_uri};
 pub use spec::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
-    is_server_name,
+    is_server_name, is_tunnel,
 };
 pub use sql::{SqlProtocol, SqlSpec};
 pub use tls::PemFile;

@@ -77,7 +77,7 @@ impl Spec {
 
     /// The name that a certificate must have where its spec does not say.
     pub(crate) fn host(&self) -> Option<&str> {
-        if let Self::Http(spec) = self { spec.host.as_deref() } else { None }
+        if let Self::Http(spec) = self { spec.host.as_deref().or(spec.tunnel.as_deref()) } else { None }
     }
 }
 
@@ -88,11 +88,13 @@ pub struct HttpSpec {
     pub tls: Option<TlsSpec>,
     /// Which version to speak.
     pub version: HttpVersion,
+    /// A host and a port to which the target, a proxy, is to open a tunnel for the request.
+    pub tunnel: Option<String>,
     /// The request method, a token: `GET`.
     pub method: String,
     /// The request target in origin form: `/health?deep=1`.
     pub path: String,
-    /// The Host header or `:authority`; none: the target's address.
+    /// The Host header or `:authority`; none: the tunnel's end, or the target's address.
     pub host: Option<String>,
     /// Further request headers, in order. Validated names and values.
     pub headers: Vec<(String, String)>,
@@ -204,6 +206,11 @@ pub fn is_host(text: &str) -> bool {
     Authority::try_from(text).is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@'))
 }
 
+/// Whether `text` can be the [`HttpSpec::tunnel`]: as a host, but with its port.
+pub fn is_tunnel(text: &str) -> bool {
+    is_host(text) && Authority::try_from(text).is_ok_and(|authority| authority.port_u16().is_some())
+}
+
 /// Whether `text` can be the [`TlsSpec::sni`]: a DNS name, or an address, which is verified but not sent
 /// (RFC 6066 §3).
 pub fn is_server_name(text: &str) -> bool {
@@ -260,6 +267,14 @@ mod tests {
         for bad in ["", ":80", "a b", "user@a", "a/b", "a\r\nX: y"] {
             assert!(!is_host(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn tunnels() {
+        assert!(is_tunnel("www.example.com:443") && is_tunnel("[2001:db8::1]:80"));
+        assert!(
+            !is_tunnel("www.example.com") && !is_tunnel("a:x") && !is_tunnel("a:99999") && !is_tunnel(":1")
+        );
     }
 
     #[test]

@@ -72,6 +72,14 @@ impl Stream {
         Self { io: Box::new(io), trace: trace.clone(), received: BytesMut::new() }
     }
 
+    /// The connection itself, on which the server must not have said anything more.
+    pub(crate) fn into_io(self) -> Result<Box<dyn Io>, Outcome> {
+        match self.received.len() {
+            0 => Ok(self.io),
+            size => Err(Outcome::WrongAnswer(format!("{size} bytes more than the answer"))),
+        }
+    }
+
     /// Goes on inside TLS. What was received and not taken might come from somebody in between, who wants it to be
     /// taken for something said inside TLS (CVE-2011-0411): there must be none.
     pub(crate) async fn start_tls(self, tls: &Tls) -> Result<Self, Outcome> {

@@ -26,6 +26,8 @@ mod ntp;
 mod ping;
 #[path = "checks/programs.rs"]
 mod programs;
+#[path = "checks/proxy.rs"]
+mod proxy;
 #[path = "checks/radius.rs"]
 mod radius;
 #[path = "checks/runner.rs"]
@@ -55,6 +57,7 @@ fn get() -> HttpSpec {
     HttpSpec {
         tls: None,
         version: HttpVersion::Http11,
+        tunnel: None,
         method: "GET".to_owned(),
         path: "/".to_owned(),
         host: None,

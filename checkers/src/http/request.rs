@@ -18,7 +18,11 @@ pub(super) fn build(spec: &HttpSpec, peer: SocketAddr) -> Result<Request<Empty<B
 }
 
 fn try_build(spec: &HttpSpec, peer: SocketAddr) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let host = spec.host.clone().unwrap_or_else(|| authority(peer, spec.tls.is_some()));
+    let host = spec
+        .host
+        .clone()
+        .or_else(|| spec.tunnel.clone())
+        .unwrap_or_else(|| authority(peer, spec.tls.is_some()));
     let mut request = Request::builder().method(spec.method.as_str()).version(version(spec.version));
     request = match spec.version {
         HttpVersion::Http2 => {
@@ -68,6 +72,7 @@ mod tests {
         HttpSpec {
             tls: None,
             version: HttpVersion::Http11,
+            tunnel: None,
             method: "GET".to_owned(),
             path: "//x?y".to_owned(),
             host: None,

@@ -2,6 +2,7 @@
 
 use tidegate_checkers::{
     Body, HttpSpec, HttpVersion, Spec, StatusRange, TlsSpec, is_header, is_host, is_method, is_path,
+    is_tunnel,
 };
 use toml::de::DeValue;
 
@@ -12,8 +13,8 @@ use crate::config::reader::Table;
 use crate::config::show::{self, or_none};
 use crate::config::values::{integer, one_of, quoted, sha256, statuses, string, text_that};
 
-pub(super) const KEYS: [&str; 9] =
-    ["method", "path", "host", "headers", "version", "status", "body", "body_sha256", "max_body"];
+pub(super) const KEYS: [&str; 10] =
+    ["tunnel", "method", "path", "host", "headers", "version", "status", "body", "body_sha256", "max_body"];
 
 const DEFAULT_MAX_BODY: usize = 64 << 10;
 const MAX_BODY: u64 = 16 << 20;
@@ -21,6 +22,7 @@ const MAX_BODY: u64 = 16 << 20;
 /// What is written, of the check or of the defaults.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HttpKeys {
+    tunnel: Option<At<String>>,
     method: Option<At<String>>,
     path: Option<At<String>>,
     host: Option<At<String>>,
@@ -42,6 +44,8 @@ impl HttpKeys {
     pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> Self {
         let status = table.list("status", statuses);
         Self {
+            tunnel: table
+                .take("tunnel", text_that(is_tunnel, "a host and a port such as \"www.example.com:443\"")),
             method: table.take("method", text_that(is_method, "a request method such as \"GET\"")),
             path: table
                 .take("path", text_that(is_path, "a path that begins with / such as \"/health?deep=1\"")),
@@ -63,6 +67,7 @@ impl HttpKeys {
 
     fn or(self, defaults: &Self) -> Self {
         Self {
+            tunnel: self.tunnel.or_else(|| defaults.tunnel.clone()),
             method: self.method.or_else(|| defaults.method.clone()),
             path: self.path.or_else(|| defaults.path.clone()),
             host: self.host.or_else(|| defaults.host.clone()),
@@ -78,6 +83,7 @@ impl HttpKeys {
         HttpSpec {
             tls,
             version: self.version.map_or(HttpVersion::Http11, |it| it.value),
+            tunnel: self.tunnel.map(|it| it.value),
             method: self.method.map_or_else(|| "GET".to_owned(), |it| it.value),
             path: self.path.map_or_else(|| "/".to_owned(), |it| it.value),
             host: self.host.map(|it| it.value),
@@ -105,6 +111,7 @@ pub(super) fn question(http: &HttpSpec) -> Vec<(&'static str, String)> {
         http.headers.iter().map(|(name, value)| format!("{name} = {}", show::quoted(value))).collect();
     let mut answers = vec![
         ("version", version.to_owned()),
+        ("tunnel", or_none(http.tunnel.as_ref())),
         ("method", http.method.clone()),
         ("path", http.path.clone()),
         ("host", or_none(http.host.as_ref())),

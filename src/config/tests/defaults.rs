@@ -80,6 +80,7 @@ fn of_an_https_check() {
     let expected = HttpSpec {
         tls: Some(TlsSpec::default()),
         version: HttpVersion::Http11,
+        tunnel: None,
         method: "GET".into(),
         path: "/".into(),
         host: None,
@@ -213,6 +214,7 @@ type = "http"
             client_certificate: Some(("c.pem".into(), "k.pem".into())),
         }),
         version: HttpVersion::Http2,
+        tunnel: None,
         method: "HEAD".into(),
         path: "/a?b=c".into(),
         host: Some("www.example.com:8443".into()),
