@@ -30,14 +30,12 @@ pub(crate) fn own(error: &io::Error, doing: &str) -> Outcome {
     Outcome::NotRun(format!("cannot {doing}: {error}{hint}"))
 }
 
-/// An error of a raw socket that is being opened; `otherwise` completes what is needed.
+/// An error of a raw socket that is being opened; `otherwise` says what would do as well.
 pub(crate) fn raw(error: &io::Error, otherwise: &str) -> Outcome {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => Outcome::NotRun(
-            format!("cannot open a raw socket: {error}; CAP_NET_RAW is needed{otherwise}")
-                .trim_end()
-                .to_owned(),
-        ),
+        io::ErrorKind::PermissionDenied => {
+            Outcome::NotRun(format!("cannot open a raw socket: {error}; CAP_NET_RAW is needed{otherwise}"))
+        }
         _ => own(error, "open a raw socket"),
     }
 }

@@ -35,11 +35,8 @@ pub(crate) fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
-#[tokio::test]
-async fn our_routes_and_the_network() {
-    if !is_child(&["unshare", "--map-root-user", "--net"], "network::our_routes_and_the_network") {
-        return;
-    }
+/// In a network namespace: 192.0.2.1/24 is ours, and nobody else there answers ARP.
+pub(crate) fn nobody_around() {
     // The kernel sends itself its own ICMP errors over it.
     ip("link set lo up");
     ip("link add v0 type veth peer name v1");
@@ -47,6 +44,14 @@ async fn our_routes_and_the_network() {
     ip("link set v0 up");
     ip("link set v1 up");
     std::fs::write("/proc/sys/net/ipv4/neigh/v0/retrans_time_ms", "100").unwrap();
+}
+
+#[tokio::test]
+async fn our_routes_and_the_network() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "network::our_routes_and_the_network") {
+        return;
+    }
+    nobody_around();
     let tcp = |address: &'static str| observe(address.parse().unwrap(), Spec::Tcp, Duration::from_secs(10));
 
     match tcp("198.51.100.1:80").await.outcome {

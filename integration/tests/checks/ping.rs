@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::network::{ip, is_child};
+use crate::network::{ip, is_child, nobody_around};
 use crate::written::{outcome, outcome_within};
 
 const PING: &str = "type = \"ping\"";
@@ -36,12 +36,7 @@ async fn silent_and_unreachable() {
     if !is_child(&["unshare", "--map-root-user", "--net"], "ping::silent_and_unreachable") {
         return;
     }
-    ip("link set lo up");
-    ip("link add v0 type veth peer name v1");
-    ip("address add 192.0.2.1/24 dev v0");
-    ip("link set v0 up");
-    ip("link set v1 up");
-    std::fs::write("/proc/sys/net/ipv4/neigh/v0/retrans_time_ms", "100").unwrap();
+    nobody_around();
     std::fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1").unwrap();
     for raw in [true, false] {
         if !raw {
