@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+use tidegate_integration::clock::wait_for;
 use tidegate_integration::peer::{Peer, directory};
 use tidegate_integration::pki::Authority;
 use tidegate_integration::sockets::free_port;
@@ -138,7 +140,11 @@ async fn postgres() {
         "-c",
         &key,
     ];
-    let _postgres = Peer::start("util-linux", "setpriv", &arguments, directory, address);
+    let postgres = Peer::start("util-linux", "setpriv", &arguments, directory, address);
+    // It takes connections before it can serve them.
+    wait_for("postgres to be ready", Duration::from_secs(20), || {
+        postgres.output().contains("ready to accept connections").then_some(())
+    });
     cases("postgres", address, &authority, "shop").await;
     let text = outcome("no user", address, &login("postgres", "x").replace("probe\"", "nobody\"")).await;
     assert!(text.contains("password authentication failed for user \\\"nobody\\\""), "{text}");
