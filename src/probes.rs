@@ -91,6 +91,7 @@ impl Probes {
             engine::RealServer {
                 address: server.address,
                 weight: server.weight,
+                max_connections: server.max_connections,
                 probes: questions.map(|it| self.ask(it, new)).collect(),
             }
         };
@@ -100,6 +101,7 @@ impl Probes {
             hysteresis: configured.hysteresis,
             sorry_server: configured.sorry_server.map(|it| it.address),
             slow_start: configured.slow_start,
+            overload: engine::Mode::Off,
             checks: configured.checks.iter().map(check).collect(),
             real_servers: configured.real_servers.iter().map(&mut real_server).collect(),
         }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::advice::Advice;
 use crate::config::{self, Initially};
 use crate::input::{Observation, Outcome, OutcomeKind};
+use crate::overload::Reading;
 
 /// Runs of equal outcomes that are kept for people.
 const HISTORY: usize = 4;
@@ -86,11 +87,14 @@ impl Check {
         now: Instant,
         rules: &config::Check,
         seen: &Observation,
+        reading: Reading,
     ) -> Option<String> {
         self.remember(now, seen);
         let outcome = &seen.outcome;
         let (verdict, reason) = match outcome.kind {
+            _ if reading == Reading::Void => return None,
             OutcomeKind::NotRun => return None,
+            kind if kind.is_failure() && reading == Reading::Hasty => self.verdict.condemn(rules, outcome),
             kind if kind.is_failure() => self.verdict.fail(rules, outcome),
             _ => {
                 self.advice = outcome.advice;
@@ -130,6 +134,17 @@ impl Check {
 }
 
 impl Verdict {
+    /// One failure takes it down.
+    fn condemn(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+        match self {
+            Verdict::Up { .. } if !rules.only_admission => {
+                let reason = format!("no client gets through, and the check says: {outcome}");
+                (Verdict::Down { passes: 0 }, Some(reason))
+            }
+            _ => self.fail(rules, outcome),
+        }
+    }
+
     fn pass(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
         let up = Verdict::Up { failures: 0 };
         match self {

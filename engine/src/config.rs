@@ -27,10 +27,24 @@ pub struct VirtualServer {
     pub sorry_server: Option<SocketAddr>,
     /// How long the weight ramps after a recovery; zero for none.
     pub slow_start: Duration,
+    /// The overload protection.
+    pub overload: Mode,
     /// The checks, all of which a real server must pass. Empty: its servers are always healthy.
     pub checks: Vec<Check>,
     /// The pool. Addresses are unique within it.
     pub real_servers: Vec<RealServer>,
+}
+
+/// What the overload protection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Decides, and what it decides is desired.
+    #[default]
+    Protect,
+    /// Decides and shows it; desired is what would be without it.
+    Observe,
+    /// Nothing.
+    Off,
 }
 
 /// How the outcomes of one check become a verdict. Its identity across reloads is `key`.
@@ -65,6 +79,15 @@ pub struct RealServer {
     pub address: SocketAddr,
     /// The configured weight; 0 keeps the server in the pool without new connections.
     pub weight: u32,
+    /// The most connections, whatever is learned; 0: no bound.
+    pub max_connections: u32,
     /// The probe behind each of the virtual server's checks, in their order and of the same number.
     pub probes: Box<[ProbeId]>,
+}
+
+impl RealServer {
+    /// The configured cap.
+    pub(crate) fn most(&self) -> Option<u32> {
+        (self.max_connections > 0).then_some(self.max_connections)
+    }
 }

@@ -57,6 +57,15 @@ pub enum Event {
         /// The sorry server that takes over or steps back, if there is one.
         sorry_server: Option<SocketAddr>,
     },
+    /// The overload protection did something about a real server.
+    Overload {
+        /// Name of the virtual server.
+        virtual_server: Arc<str>,
+        /// Key of the real server.
+        real_server: SocketAddr,
+        /// What, and why, for people.
+        what: &'static str,
+    },
     /// An operator's command was carried out.
     Operator {
         /// Name of the virtual server.
@@ -82,6 +91,8 @@ pub struct Destination {
     pub address: SocketAddr,
     /// 0: no new connections.
     pub weight: u32,
+    /// The most connections that it may have; none: any number.
+    pub cap: Option<u32>,
     /// False when the checks say that the server is dead. A server that is drained, or of which nothing is
     /// known yet (unless it is assumed up), is alive with weight 0.
     pub alive: bool,

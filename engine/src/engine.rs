@@ -16,6 +16,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::effects::{Desired, Destination, Effects, Event};
 use crate::input::{Command, Input, Observation, ProbeId};
+use crate::overload::{Learned, Traffic};
 use crate::status::VirtualServerStatus;
 use crate::virtual_server::VirtualServer;
 
@@ -29,6 +30,8 @@ pub struct Engine {
     /// Who is interested in each probe, sorted.
     subscribers: Vec<Subscriber>,
     timers: BTreeSet<(Instant, Place)>,
+    /// When each virtual server that is sampled goes blind.
+    watches: BTreeSet<(Instant, usize)>,
     /// The time of the last input; none before the first.
     now: Option<Instant>,
 }
@@ -132,13 +135,16 @@ impl Engine {
         self.subscribers.sort_unstable();
         self.subscribers.shrink_to_fit();
         self.timers = self.next_steps(now);
+        self.watches =
+            (0..).zip(&self.virtual_servers).filter_map(|(at, it)| Some((it.blind_at()?, at))).collect();
         effects
     }
 
     /// Takes in what has happened. An observation that nobody waits for is dropped.
     pub fn handle(&mut self, now: Instant, input: Input) -> Effects {
         match input {
-            Input::Tick => self.transact(now, Vec::new(), |_, _, _| {}),
+            Input::Tick => self.tick(now),
+            Input::Traffic(traffic) => self.sample(now, &traffic),
             Input::Observation(seen) => self.observe(now, &seen),
         }
     }
@@ -156,11 +162,29 @@ impl Engine {
         }))
     }
 
-    /// When a weight next changes by itself; send [`Input::Tick`] then. Always later than the last input.
+    /// What was learned about real servers, to be given to [`Engine::recall`] after a restart.
+    pub fn learned(&self) -> Learned {
+        let learned = self.virtual_servers.iter().filter_map(|it| Some((it, it.overload.as_ref()?)));
+        Learned { real_servers: learned.flat_map(|(it, overload)| overload.learned(&it.name)).collect() }
+    }
+
+    /// Takes over what was learned before, for servers of which nothing is known yet. To be called after
+    /// [`Engine::reload`]; it shows with the next sample.
+    pub fn recall(&mut self, learned: &Learned) {
+        for server in &learned.real_servers {
+            let Some(index) = self.position(&server.virtual_server) else { continue };
+            if let Some(overload) = &mut self.virtual_servers[index].overload {
+                overload.recall(server);
+            }
+        }
+    }
+
+    /// When a weight next changes by itself, or the overload protection has waited in vain for a sample; send [`Input::Tick`] then. Always later than the last input.
     ///
     /// A tick that comes later does all that is due, so a caller may take several steps as one.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.watches.first().map(|(at, _)| *at)).min()
     }
 
     /// What the dataplane should hold for the virtual server `name` as of the last input.
@@ -180,6 +204,37 @@ impl Engine {
         let statuses =
             |now| self.virtual_servers.iter().map(move |server| VirtualServerStatus::new(server, now));
         self.now.into_iter().flat_map(statuses)
+    }
+
+    fn tick(&mut self, now: Instant) -> Effects {
+        let blind: Vec<_> =
+            self.watches.iter().take_while(|(at, _)| *at <= now).map(|(_, index)| *index).collect();
+        let places = blind.iter().flat_map(|index| self.places_of(*index)).collect();
+        let effects = self.transact(now, places, |virtual_servers, now, events| {
+            for index in blind {
+                virtual_servers[index].go_blind(now, events);
+            }
+        });
+        self.watches.retain(|(at, _)| *at > now);
+        effects
+    }
+
+    fn sample(&mut self, now: Instant, traffic: &Traffic) -> Effects {
+        let Some(index) = self.position(&traffic.virtual_server) else { return self.tick(now) };
+        if let Some(at) = self.virtual_servers[index].blind_at() {
+            self.watches.remove(&(at, index));
+        }
+        let places = self.places_of(index).collect();
+        let effects = self.transact(now, places, |virtual_servers, now, events| {
+            virtual_servers[index].sample(now, traffic, events);
+        });
+        self.watches.extend(self.virtual_servers[index].blind_at().map(|at| (at, index)));
+        effects
+    }
+
+    fn places_of(&self, virtual_server: usize) -> impl Iterator<Item = Place> + use<> {
+        let count = self.virtual_servers[virtual_server].real_servers.len();
+        (0..count).map(move |real_server| Place::new(virtual_server, real_server))
     }
 
     fn observe(&mut self, now: Instant, seen: &Observation) -> Effects {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::advice::Advice;
+use crate::overload::Traffic;
 
 /// Names one probe: one question to one target with one timing.
 ///
@@ -19,6 +20,8 @@ pub struct ProbeId(pub u64);
 pub enum Input {
     /// A check has ended.
     Observation(Observation),
+    /// A dataplane has counted.
+    Traffic(Traffic),
     /// Nothing but time has passed; sent when [`Engine::deadline`](crate::Engine::deadline) is reached.
     Tick,
 }

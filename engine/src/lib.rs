@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   Config ──reload(now)──┐
-//!   Observation, Tick ────┤             ┌─ Effects: events to log, virtual servers whose
+//!   Observation, Tick,    │
+//!   Traffic ──────────────┤             ┌─ Effects: events to log, virtual servers whose
 //!        handle(now)      ├─► Engine ───┤           desired state is another one now
 //!   Command ─command(now)─┘             ├─ desired(name): what the dataplane should hold (a level)
 //!                                       └─ status(): the numbers behind every decision
@@ -17,6 +18,8 @@
 //! Invariant: a reload takes neither the quorum nor all traffic from a pool merely because its new servers
 //! have not been checked yet. They are assumed up then, until their first outcome.
 //!
+//! [`overload`] keeps a pool serving through its peak; it tells what a dataplane must deliver and enforce for that.
+//!
 //! Inside, each layer knows only the one below it: the engine (time, keys, subscriptions) holds virtual
 //! servers (quorum, sorry server), which hold real servers (health, weight), which hold checks (verdicts).
 
@@ -26,6 +29,7 @@ mod config;
 mod effects;
 mod engine;
 mod input;
+pub mod overload;
 mod quorum;
 mod real_server;
 mod status;
@@ -37,9 +41,10 @@ mod tests;
 
 pub use advice::Advice;
 pub use check::{Run, Verdict};
-pub use config::{Check, Config, Initially, RealServer, VirtualServer};
+pub use config::{Check, Config, Initially, Mode, RealServer, VirtualServer};
 pub use effects::{Desired, Destination, Effects, Event, Role};
 pub use engine::{CommandError, Engine, WEIGHT_MAX};
 pub use input::{Command, Input, Observation, Outcome, OutcomeKind, ProbeId};
+pub use overload::{Learned, LearnedServer, Load, OverloadStatus, ServerOverloadStatus, Stand, Traffic};
 pub use real_server::Health;
 pub use status::{CheckStatus, QuorumStatus, RealServerStatus, SorryServerStatus, VirtualServerStatus};

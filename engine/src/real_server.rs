@@ -15,6 +15,7 @@ use crate::check::{Check, Verdict};
 use crate::config::{self, Initially};
 use crate::effects::{Destination, Role};
 use crate::input::{Command, Observation};
+use crate::overload::{Reading, Stand};
 use crate::weight;
 
 /// The state of a real server.
@@ -71,6 +72,10 @@ pub(crate) struct RealServer {
     pub(crate) advised_weight: Option<u32>,
     pub(crate) drained: bool,
     pub(crate) health: Health,
+    /// What the overload protection makes of it.
+    pub(crate) stand: Stand,
+    /// The most connections, of the protection or the configuration.
+    pub(crate) cap: Option<u32>,
     pub(crate) reason: Reason,
     /// One for each of the virtual server's checks, in their order.
     pub(crate) checks: Box<[Check]>,
@@ -85,6 +90,8 @@ impl RealServer {
             advised_weight: None,
             drained: false,
             health: Health::Unknown { since: now, assumed_up: false },
+            stand: Stand::AsChecked,
+            cap: config.most(),
             reason: Reason {
                 check: None,
                 text: if rules.is_empty() { "no checks" } else { "initially up" }.into(),
@@ -110,6 +117,7 @@ impl RealServer {
         old_slow_start: Duration,
     ) -> bool {
         self.configured_weight = config.weight;
+        self.cap = config.most();
         if let Health::Up { ramp, .. } = &mut self.health {
             // A ramp that is over stays over, whatever the new slow start.
             ramp.take_if(|start| now.saturating_duration_since(*start) >= old_slow_start);
@@ -146,9 +154,10 @@ impl RealServer {
         rules: &[config::Check],
         check: usize,
         seen: &Observation,
+        reading: Reading,
     ) -> bool {
         let (Some(state), Some(rule)) = (self.checks.get_mut(check), rules.get(check)) else { return false };
-        let text = state.observe(now, rule, seen);
+        let text = state.observe(now, rule, seen, reading);
         self.advise();
         let Some(text) = text else { return false };
         let changed = self.settle(now);
@@ -182,7 +191,7 @@ impl RealServer {
 
     /// What this server adds to W: its whole weight even on the ramp, so that a ramp cannot lose a quorum.
     pub(crate) fn quorum_share(&self) -> u32 {
-        if self.health.is_up() && !self.drained { self.target() } else { 0 }
+        if self.is_in_service() && !self.drained { self.target() } else { 0 }
     }
 
     /// What assuming this server up would add to W.
@@ -200,7 +209,8 @@ impl RealServer {
                 Some(elapsed) => weight::ramped(self.quorum_share(), slow_start, elapsed),
                 None => self.quorum_share(),
             },
-            alive: !matches!(self.health, Health::Down { .. }),
+            cap: self.cap,
+            alive: !matches!(self.health, Health::Down { .. }) || self.stand == Stand::Kept,
             decided: self.unknown_share() == 0,
             role: Role::RealServer,
         }
@@ -210,6 +220,22 @@ impl RealServer {
     pub(crate) fn next_step(&self, now: Instant, slow_start: Duration) -> Option<Instant> {
         let Health::Up { ramp: Some(start), .. } = self.health else { return None };
         start.checked_add(weight::next_step(self.quorum_share(), slow_start, self.elapsed(now)?)?)
+    }
+
+    /// Whether it gets traffic if nobody has drained it.
+    pub(crate) fn is_in_service(&self) -> bool {
+        match self.stand {
+            Stand::AsChecked => self.health.is_up(),
+            Stand::Kept => true,
+            Stand::Held => false,
+        }
+    }
+
+    /// It was in service all the time.
+    pub(crate) fn skip_ramp(&mut self) {
+        if let Health::Up { ramp, .. } = &mut self.health {
+            *ramp = None;
+        }
     }
 
     /// The weight that a healthy server has after its slow start.

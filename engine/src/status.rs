@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::check::{Check, Run, Verdict};
 use crate::config;
+use crate::overload::{Overload, OverloadStatus, ServerOverloadStatus};
 use crate::real_server::{Health, RealServer};
 use crate::virtual_server::VirtualServer;
 
@@ -18,6 +19,8 @@ pub struct VirtualServerStatus<'a> {
     pub quorum: QuorumStatus,
     /// The sorry server, if one is configured.
     pub sorry_server: Option<SorryServerStatus>,
+    /// The overload protection, unless it is off.
+    pub overload: Option<OverloadStatus>,
     state: &'a VirtualServer,
     now: Instant,
 }
@@ -72,6 +75,8 @@ pub struct RealServerStatus<'a> {
     pub deciding_check: Option<&'a Arc<str>>,
     /// Why it is in this state.
     pub reason: &'a str,
+    /// What the overload protection knows of it, unless it is off.
+    pub overload: Option<ServerOverloadStatus>,
     rules: &'a [config::Check],
     state: &'a RealServer,
 }
@@ -104,6 +109,7 @@ impl<'a> VirtualServerStatus<'a> {
                 address,
                 serving: state.serving_sorry_server().is_some(),
             }),
+            overload: state.overload.as_ref().map(Overload::status),
             state,
             now,
         }
@@ -122,6 +128,7 @@ impl<'a> VirtualServerStatus<'a> {
             health: state.health,
             deciding_check: state.reason.check.as_ref(),
             reason: &state.reason.text,
+            overload: virtual_server.overload.as_ref().map(|it| it.server_status(index)),
             rules: &virtual_server.checks,
             state,
         })

@@ -6,4 +6,4 @@ mod model;
 mod properties;
 mod reload;
 mod rules;
-mod support;
+pub(crate) mod support;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config;
+use crate::config::Mode;
 use crate::effects::{Desired, Destination, Event, Role};
 use crate::input::{Command, Observation};
+use crate::overload::{Overload, Reading, Stand, Traffic};
 use crate::quorum::Band;
 use crate::real_server::RealServer;
 
@@ -25,6 +27,8 @@ pub(crate) struct VirtualServer {
     pub(crate) since: Instant,
     pub(crate) sorry_server: Option<SocketAddr>,
     pub(crate) slow_start: Duration,
+    /// None when it is off.
+    pub(crate) overload: Option<Overload>,
     pub(crate) checks: Vec<config::Check>,
     /// In ascending order of address.
     pub(crate) real_servers: Vec<RealServer>,
@@ -44,9 +48,12 @@ impl VirtualServer {
             since: now,
             sorry_server: config.sorry_server,
             slow_start: config.slow_start,
+            overload: (config.overload != Mode::Off)
+                .then(|| Overload::new(config.overload, &config.real_servers)),
             checks: config.checks,
             real_servers,
         };
+        virtual_server.follow(now, &mut Vec::new());
         virtual_server.judge(now, &mut Vec::new());
         virtual_server
     }
@@ -61,6 +68,13 @@ impl VirtualServer {
         self.band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
         self.sorry_server = config.sorry_server;
         self.checks = config.checks;
+        self.overload = match self.overload.take() {
+            Some(mut overload) if config.overload != Mode::Off => {
+                overload.reload(config.overload, &config.real_servers);
+                Some(overload)
+            }
+            _ => (config.overload != Mode::Off).then(|| Overload::new(config.overload, &config.real_servers)),
+        };
 
         let mut known: BTreeMap<_, _> =
             self.real_servers.drain(..).map(|server| (server.address, server)).collect();
@@ -82,6 +96,7 @@ impl VirtualServer {
                 events.push(health_event(&self.name, server));
             }
         }
+        self.follow(now, events);
         self.judge(now, events);
     }
 
@@ -93,9 +108,14 @@ impl VirtualServer {
         seen: &Observation,
         events: &mut Vec<Event>,
     ) {
+        let overload = self.overload.as_mut().map(|it| (it.mode, it.observe(now, real_server, seen)));
+        let reading = match overload {
+            Some((Mode::Protect, reading)) => reading,
+            _ => Reading::Plain,
+        };
         let server = &mut self.real_servers[real_server];
         let before = server.target();
-        let changed = server.observe(now, &self.checks, check, seen);
+        let changed = server.observe(now, &self.checks, check, seen, reading);
         if changed {
             events.push(health_event(&self.name, server));
         }
@@ -108,9 +128,68 @@ impl VirtualServer {
                 weight: server.target(),
             });
         }
-        if changed || server.target() != before {
+        let advised = server.target() != before;
+        if self.follow_one(now, real_server, events) || changed || advised {
             self.judge(now, events);
         }
+    }
+
+    /// Takes in what the dataplane has counted.
+    pub(crate) fn sample(&mut self, now: Instant, traffic: &Traffic, events: &mut Vec<Event>) {
+        if let Some(overload) = &mut self.overload {
+            overload.sample(now, traffic);
+            self.follow(now, events);
+            self.judge(now, events);
+        }
+    }
+
+    /// No sample has come for long, if that is so.
+    pub(crate) fn go_blind(&mut self, now: Instant, events: &mut Vec<Event>) {
+        if let Some(overload) = &mut self.overload {
+            overload.go_blind(now);
+            self.follow(now, events);
+            self.judge(now, events);
+        }
+    }
+
+    /// When that will be.
+    pub(crate) fn blind_at(&self) -> Option<Instant> {
+        self.overload.as_ref()?.deadline()
+    }
+
+    /// Does what the overload protection has decided about the pool.
+    fn follow(&mut self, now: Instant, events: &mut Vec<Event>) {
+        for index in 0..self.real_servers.len() {
+            let _judged_by_the_caller = self.follow_one(now, index, events);
+        }
+    }
+
+    /// True when that changes whether it is in service.
+    fn follow_one(&mut self, now: Instant, real_server: usize, events: &mut Vec<Event>) -> bool {
+        let Some(overload) = &mut self.overload else { return false };
+        let server = &mut self.real_servers[real_server];
+        overload.judge(now, real_server, server.health.is_up());
+        if overload.mode != Mode::Protect {
+            return false;
+        }
+        server.cap = overload.cap(real_server);
+        let before = std::mem::replace(&mut server.stand, overload.stand(real_server));
+        if before == Stand::Kept && server.health.is_up() {
+            server.skip_ramp();
+        }
+        let what = match (before, server.stand) {
+            (before, stand) if before == stand => return false,
+            (_, Stand::Kept) => "stays in service: it serves clients, whatever its check says",
+            (_, Stand::Held) => "waits: it has fallen too often in the last minutes",
+            (Stand::Kept, Stand::AsChecked) if !server.health.is_up() => {
+                "goes out of service as its check says"
+            }
+            (Stand::Held, Stand::AsChecked) if server.health.is_up() => "is in service again",
+            _ => return true,
+        };
+        let (virtual_server, real_server) = (self.name.clone(), server.address);
+        events.push(Event::Overload { virtual_server, real_server, what });
+        true
     }
 
     pub(crate) fn obey(
@@ -143,6 +222,7 @@ impl VirtualServer {
         self.serving_sorry_server().map(|address| Destination {
             address,
             weight: 1,
+            cap: None,
             alive: true,
             decided: !self.undecided,
             role: Role::SorryServer,

@@ -90,6 +90,9 @@ fn line(event: &Event) {
                 ),
             }
         }
+        Event::Overload { virtual_server, real_server, what } => {
+            warn!(%virtual_server, %real_server, what, "overload protection");
+        }
         Event::Operator { virtual_server, real_server, what } => {
             info!(%virtual_server, %real_server, what, "operator's command carried out");
         }

@@ -16,6 +16,7 @@ fn config() -> Config {
         let servers = pool.map(|id| RealServer {
             address: SocketAddr::from(((id as u32).to_be_bytes(), 80)),
             weight: 10,
+            max_connections: 0,
             probes: [ProbeId(id as u64)].into(),
         });
         config.virtual_servers.push(VirtualServer {

@@ -181,6 +181,7 @@ impl Pool {
         let pool = self.servers.values().map(|member| Destination {
             address: member.config.address,
             weight: if sorry.is_some() { 0 } else { member.weight(now, self.config.slow_start) },
+            cap: None,
             alive: member.state != State::Down,
             decided: member.unknown_weight() == 0 && (sorry.is_none() || member.whole_weight() == 0 || !open),
             role: Role::RealServer,
@@ -188,6 +189,7 @@ impl Pool {
         let sorry = sorry.map(|address| Destination {
             address,
             weight: 1,
+            cap: None,
             alive: true,
             decided: !open,
             role: Role::SorryServer,

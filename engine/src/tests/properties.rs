@@ -55,6 +55,7 @@ fn real_server(host: u8) -> impl Strategy<Value = RealServer> {
     let new = move |(weight, probes): (u32, Vec<ProbeId>)| RealServer {
         address: address(host),
         weight,
+        max_connections: 0,
         probes: probes.into(),
     };
     (0_u32..8, probes).prop_map(new)
@@ -77,7 +78,17 @@ fn virtual_server(name: &'static str) -> impl Strategy<Value = VirtualServer> {
                 server.probes = server.probes[..checks.len()].into();
             }
             let name = name.into();
-            VirtualServer { name, quorum, hysteresis, sorry_server, slow_start, checks, real_servers }
+            let overload = Mode::Off;
+            VirtualServer {
+                name,
+                quorum,
+                hysteresis,
+                sorry_server,
+                slow_start,
+                overload,
+                checks,
+                real_servers,
+            }
         })
 }
 
@@ -316,6 +327,7 @@ proptest! {
                         }
                         Event::Weight { .. } => panic!("no check here asks for a weight"),
                         Event::Operator { .. } => assert!(matches!(timed.1, Step::Command(_))),
+                        Event::Overload { .. } => panic!("it is off"),
                     }
                 }
                 servers.sort_by(|a, b| a.0.cmp(&b.0));

@@ -1,0 +1,84 @@
+//! What speaks for a server, that clients hear of it; and what a failed check means in that light.
+
+use std::time::{Duration, Instant};
+
+use super::constants::{CORRELATED, PROGRESS};
+use super::sample::Change;
+use crate::OutcomeKind;
+
+/// What a failed check means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Nothing answers, neither the check nor clients.
+    Dead,
+    /// It works and is late.
+    Saturated,
+    /// It answers what it should not.
+    Wrong,
+    /// Nobody has asked it but the check.
+    Idle,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// When it was last heard of.
+    progress: Option<Instant>,
+    /// Connections given to it since then, or failed.
+    unanswered: u64,
+    /// When a check last got a wrong answer.
+    wrong: Option<Instant>,
+}
+
+impl Evidence {
+    pub(super) fn sample(&mut self, now: Instant, change: &Change) {
+        if change.heard {
+            self.progress = Some(now);
+            self.unanswered = 0;
+        } else {
+            self.unanswered += change.begun;
+        }
+    }
+
+    /// The director has stood still: what did not happen meanwhile says nothing.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.progress = Some(now);
+        self.unanswered = 0;
+    }
+
+    pub(super) fn progresses(&self, now: Instant) -> bool {
+        self.progress.is_some_and(|at| now.saturating_duration_since(at) <= PROGRESS)
+    }
+
+    /// Clients were sent there and none of them got through.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.unanswered > 0 && !self.progresses(now)
+    }
+
+    /// Takes a failed check in.
+    pub(super) fn failed(&mut self, now: Instant, kind: OutcomeKind) -> Class {
+        match kind {
+            OutcomeKind::Unreachable => Class::Dead,
+            OutcomeKind::WrongAnswer | OutcomeKind::Tls => {
+                self.wrong = Some(now);
+                Class::Wrong
+            }
+            _ if self.progresses(now) => Class::Saturated,
+            _ if self.is_silent(now) => Class::Dead,
+            _ => Class::Idle,
+        }
+    }
+
+    pub(super) fn was_wrong(&self, now: Instant) -> bool {
+        self.wrong.is_some_and(|at| now.saturating_duration_since(at) <= CORRELATED)
+    }
+}
+
+/// Whether an outcome may be the fault of a director that stood still.
+pub(super) fn blames_time(kind: OutcomeKind) -> bool {
+    matches!(kind, OutcomeKind::ConnectTimeout | OutcomeKind::AnswerTimeout)
+}
+
+/// When a check began that ended now.
+pub(super) fn began(now: Instant, latency: Duration) -> Option<Instant> {
+    now.checked_sub(latency)
+}

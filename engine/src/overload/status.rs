@@ -1,0 +1,62 @@
+//! The numbers behind the protection's decisions.
+
+use super::{Overload, Stand};
+use crate::config::Mode;
+
+/// Demand against capacity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OverloadStatus {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// Whether the dataplane delivers samples.
+    pub sampled: bool,
+    /// New connections per second that are served or turned away.
+    pub demand: f64,
+    /// Connections per second that the servers in service can serve; none while a cap is not known.
+    pub capacity: Option<f64>,
+    /// Connections turned away, per second.
+    pub turned_away: f64,
+}
+
+/// The cap of one server and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServerOverloadStatus {
+    /// What becomes of it beside what its checks say.
+    pub stand: Stand,
+    /// The most connections: the least of what was learned, configured, and allowed on return.
+    pub cap: Option<u32>,
+    /// What was learned, without the rest.
+    pub learned: Option<u32>,
+    /// How long a connection lasts now and when none waits, in seconds.
+    pub residence: (Option<f64>, Option<f64>),
+    /// Completions per second.
+    pub rate: f64,
+    /// How sure the residence at rest is, from 0 to 1.
+    pub sureness: f64,
+}
+
+impl Overload {
+    pub(crate) fn status(&self) -> OverloadStatus {
+        let in_service = || self.guards.iter().filter(|it| it.in_service());
+        OverloadStatus {
+            mode: self.mode,
+            sampled: self.sampled.is_some(),
+            demand: self.guards.iter().map(|it| it.cap.recent.rate()).sum::<f64>() + self.turned_away_rate,
+            capacity: in_service().map(|it| it.cap.capacity()).sum(),
+            turned_away: self.turned_away_rate,
+        }
+    }
+
+    pub(crate) fn server_status(&self, index: usize) -> ServerOverloadStatus {
+        let guard = &self.guards[index];
+        let cap = &guard.cap;
+        ServerOverloadStatus {
+            stand: guard.stand,
+            cap: guard.allowed,
+            learned: cap.limit(),
+            residence: (cap.recent.residence(), cap.at_rest.residence()),
+            rate: cap.recent.rate(),
+            sureness: cap.at_rest.sureness(),
+        }
+    }
+}
