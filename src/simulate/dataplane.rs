@@ -31,6 +31,8 @@ pub(super) struct Counters {
     pub(super) established: u64,
     /// Attempts that failed.
     pub(super) failed: u64,
+    /// Answers that the server has sent.
+    pub(super) answers: u64,
 }
 
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 mod peer;
 mod tidegate;
 
-use tidegate_engine::OutcomeKind;
+use tidegate_engine::{Mode, OutcomeKind};
 
-use super::dataplane::{Destination, Kind};
+use super::dataplane::{Counters, Destination, Kind};
 use super::scenario::Scenario;
 
 /// The policies by name.
@@ -13,6 +13,8 @@ use super::scenario::Scenario;
 pub enum Policy {
     /// Tidegate's engine on its proxy
     Tidegate,
+    /// The same with overload protection off
+    TidegateOff,
     /// keepalived on IPVS: a failed server is deleted, one success brings it back
     Keepalived,
     /// ldirectord on IPVS: checks one after the other, a failed server is deleted
@@ -59,6 +61,8 @@ pub(super) struct Seen {
 /// The part that decides.
 pub(super) trait Brain {
     fn observe(&mut self, now: f64, seen: Seen);
+    /// The dataplane's counters and how many were turned away in total.
+    fn sample(&mut self, _now: f64, _counters: &[Counters], _turned_away: u64) {}
     fn destinations(&self) -> &[Destination];
 }
 
@@ -67,7 +71,7 @@ impl Policy {
         let ipvs = Director { dataplane: Kind::Ipvs, checks: Checks::Parallel, attempts: 1, queue: 0.0 };
         let proxy = Director { dataplane: Kind::Proxy, attempts: 3, ..ipvs };
         match self {
-            Self::Tidegate | Self::Haproxy => proxy,
+            Self::Tidegate | Self::TidegateOff | Self::Haproxy => proxy,
             // `timeout queue` is that of connecting, 5 s in most examples.
             Self::HaproxyMaxconn => Director { queue: 5.0, ..proxy },
             Self::Envoy => Director { attempts: 1, ..proxy },
@@ -82,7 +86,8 @@ impl Policy {
         let fall = scenario.check.fall;
         let rules = Rules { fall, rise: scenario.check.rise, deletes: false, panic: 0.0, capped: false };
         Box::new(match self {
-            Self::Tidegate => return Box::new(tidegate::Tidegate::new(scenario)),
+            Self::Tidegate => return Box::new(tidegate::Tidegate::new(Mode::Protect, scenario)),
+            Self::TidegateOff => return Box::new(tidegate::Tidegate::new(Mode::Off, scenario)),
             Self::Keepalived => Counting::new(Rules { rise: 1, deletes: true, ..rules }, scenario),
             Self::Ldirectord => Counting::new(Rules { fall: 1, rise: 1, deletes: true, ..rules }, scenario),
             Self::Envoy => Counting::new(Rules { panic: 0.5, ..rules }, scenario),

@@ -7,7 +7,7 @@ pub struct Second {
     pub new: u64,
     /// Requests, with those that came again.
     pub offered: u64,
-    /// Requests whose service began then and came to its end, or goes on at the end of the run.
+    /// Requests whose service began then, and was not ended by the director.
     pub good: u64,
     /// Turned away by the director.
     pub shed: u64,

@@ -43,6 +43,33 @@ fn directors_that_eject_the_slow_lose_the_pool_and_the_right_cap_keeps_it() {
 }
 
 #[test]
+fn the_protected_pool_serves_on_and_ejects_nobody() {
+    for (name, least) in
+        [("S1", 0.9), ("S4", 0.98), ("S6", 0.98), ("S9", 0.98), ("S12", 0.9), ("S13", 0.98), ("eight", 0.9)]
+    {
+        let scenario = Scenario::find(name).unwrap();
+        let scenario = if name == "eight" { scenario } else { scenario.scaled(0.1) };
+        let protected = summarise(&scenario, Policy::Tidegate, 1..4);
+        assert!(protected.median() > least, "{name}: {:?}", protected.goodput);
+        assert_eq!(
+            (protected.wrong_ejections, protected.flows_killed, protected.to_known_dead),
+            (0, 0, 0),
+            "{name}"
+        );
+    }
+}
+
+/// Nothing may be sent to a server that is known to be dead, and a dead one is found sooner than by its checks alone.
+#[test]
+fn the_dead_get_less_than_their_checks_alone_would_give_them() {
+    let dead = |policy| summarise(&Scenario::find("S7").unwrap().scaled(0.1), policy, 1..3);
+    let (protected, plain) = (dead(Policy::Tidegate), dead(Policy::TidegateOff));
+    assert_eq!((protected.to_known_dead, plain.to_known_dead), (0, 0));
+    assert!(protected.to_dead < plain.to_dead, "{} {}", protected.to_dead, plain.to_dead);
+    assert!(protected.median() > plain.median());
+}
+
+#[test]
 fn what_a_dead_server_gets_is_told_apart_by_whether_its_checks_have_told() {
     let mut scenario = small("S2");
     scenario.load[0].rho = 0.6;

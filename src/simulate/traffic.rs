@@ -26,6 +26,7 @@ pub(super) struct Request {
     work: f64,
     /// The second that it counts in while it is served.
     counted: Option<usize>,
+    established: bool,
     /// Among the dataplane's active connections.
     active: bool,
 }
@@ -135,6 +136,7 @@ impl World<'_> {
         }
         if matches!(offer, Offer::Free | Offer::Waits) {
             self.dataplane.counters[server].established += 1;
+            self.requests[id as usize].established = true;
             self.count_active(id);
         }
         true
@@ -175,7 +177,10 @@ impl World<'_> {
     }
 
     pub(super) fn give_up(&mut self, id: u32, generation: u32) {
-        if self.current(id, generation, Phase::Silence).is_some() {
+        if let Some(request) = self.current(id, generation, Phase::Silence) {
+            let server = request.server as usize;
+            // A connection that lived when its server died has failed no connect.
+            self.dataplane.counters[server].failed += u64::from(!request.established);
             self.lost(id);
         } else if let Some(request) = self.current(id, generation, Phase::Backlog) {
             request.phase = Phase::Gone;
@@ -227,8 +232,11 @@ impl World<'_> {
     /// The server has ended the request that was the first to be done.
     pub(super) fn complete(&mut self, server: usize) {
         if let Some(id) = self.servers[server].finish(self.now) {
-            self.uncount_active(id);
-            self.release(id);
+            if self.has(FaultKind::Cut, server) {
+                self.withheld.push((server, id));
+            } else {
+                self.answered(server, id);
+            }
         }
         while let Some(visitor) = self.servers[server].next_waiting() {
             match visitor {
@@ -240,17 +248,25 @@ impl World<'_> {
         self.serve_queue();
     }
 
+    /// The director sees the end of a request.
+    pub(super) fn answered(&mut self, server: usize, id: u32) {
+        self.dataplane.counters[server].answers += 1;
+        self.uncount_active(id);
+        self.release(id);
+    }
+
     /// A server has died with all that it had.
     pub(super) fn death(&mut self, server: usize, state: State) {
         self.dead_since[server] = Some(self.now);
         for visitor in self.servers[server].die(self.now, state) {
             let Visitor::Request(id) = visitor else { continue };
             let generation = self.requests[id as usize].generation;
+            // No director could have saved what was being served.
+            self.requests[id as usize].counted = None;
             if self.requests[id as usize].phase == Phase::Gone || state == State::Refusing {
                 self.lost(id);
             } else {
                 // Its client finds out by itself.
-                self.not_served(id);
                 self.requests[id as usize].phase = Phase::Silence;
                 let patience = self.now + self.scenario.clients.patience;
                 self.at(patience, Event::GiveUp { request: id, generation });

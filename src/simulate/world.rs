@@ -14,6 +14,9 @@ use super::score::{Score, Second};
 use super::server::{Server, Shape, State};
 use super::traffic::Request;
 
+/// How often the dataplane's counters are read.
+const SAMPLE: f64 = 0.5;
+
 pub(super) struct World<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) director: Director,
@@ -28,6 +31,8 @@ pub(super) struct World<'a> {
     pub(super) checks: Vec<CheckRun>,
     pub(super) requests: Vec<Request>,
     pub(super) free: Vec<u32>,
+    /// Ended behind a cut: the server, and the request.
+    pub(super) withheld: Vec<(usize, u32)>,
     pub(super) queued: std::collections::VecDeque<(u32, u32)>,
     events: BinaryHeap<Reverse<(Ordered, u64, Event)>>,
     sequence: u64,
@@ -78,6 +83,7 @@ pub(super) enum Event {
         generation: u32,
         passed: bool,
     },
+    Sample,
     Fault {
         number: u32,
         begins: bool,
@@ -103,6 +109,7 @@ impl<'a> World<'a> {
             checks: vec![CheckRun::default(); count],
             requests: Vec::new(),
             free: Vec::new(),
+            withheld: Vec::new(),
             queued: std::collections::VecDeque::new(),
             events: BinaryHeap::new(),
             sequence: 0,
@@ -197,6 +204,7 @@ impl<'a> World<'a> {
     fn schedule(&mut self) {
         let Scenario { warm_up, load, fault, check, .. } = self.scenario;
         self.at(0.0, Event::Arrival);
+        self.at(SAMPLE, Event::Sample);
         let count = self.servers.len();
         match self.director.checks {
             super::policy::Checks::Never => {}
@@ -246,8 +254,19 @@ impl<'a> World<'a> {
             Event::CheckEnd { server, generation, passed } => {
                 self.check_end(server as usize, generation, passed);
             }
+            Event::Sample => self.sample(),
             Event::Fault { number, begins } => self.fault(number as usize, begins),
         }
+    }
+
+    fn sample(&mut self) {
+        if let Some(end) = self.stalled_until {
+            self.at(end, Event::Sample);
+            return;
+        }
+        self.brain.sample(self.now, &self.dataplane.counters, self.dataplane.turned_away);
+        self.apply();
+        self.at(self.now + SAMPLE, Event::Sample);
     }
 
     fn fault(&mut self, number: usize, begins: bool) {
@@ -268,6 +287,11 @@ impl<'a> World<'a> {
                     let shape = self.shape(server);
                     self.servers[server].reshape(self.now, shape);
                     self.reschedule(server);
+                }
+            }
+            (FaultKind::Cut, false) => {
+                for (server, id) in std::mem::take(&mut self.withheld) {
+                    self.answered(server, id);
                 }
             }
             (FaultKind::Stall, _) => self.stalled_until = begins.then_some(self.now + fault.lasts),

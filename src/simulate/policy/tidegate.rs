@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tidegate_engine::{
-    Check, Config, Engine, Initially, Input, Observation, Outcome, ProbeId, RealServer, Role, VirtualServer,
+    Check, Config, Engine, Initially, Input, Load, Mode, Observation, Outcome, ProbeId, RealServer, Role,
+    Traffic, VirtualServer,
 };
 
 use super::{Brain, Seen};
 use crate::clock;
-use crate::simulate::dataplane::Destination;
+use crate::simulate::dataplane::{Counters, Destination};
 use crate::simulate::scenario::Scenario;
 
 const NAME: &str = "simulated";
@@ -22,7 +23,7 @@ pub(super) struct Tidegate {
 }
 
 impl Tidegate {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(mode: Mode, scenario: &Scenario) -> Self {
         let check = &scenario.check;
         let check = Check {
             key: "check".into(),
@@ -35,6 +36,7 @@ impl Tidegate {
         let real_server = |index: usize| RealServer {
             address: address(index),
             weight: servers.weights[index % servers.weights.len()],
+            max_connections: 0,
             probes: [ProbeId(index as u64)].into(),
         };
         let virtual_server = VirtualServer {
@@ -43,6 +45,7 @@ impl Tidegate {
             hysteresis: 0,
             sorry_server: None,
             slow_start: Duration::ZERO,
+            overload: mode,
             checks: vec![check],
             real_servers: (0..servers.count).map(real_server).collect(),
         };
@@ -69,7 +72,7 @@ impl Tidegate {
         let desired = self.engine.desired(NAME).map(|it| it.destinations).unwrap_or_default();
         let pool = desired.iter().filter(|it| it.role == Role::RealServer);
         self.destinations =
-            pool.map(|it| Destination { weight: it.weight, cap: None, present: true }).collect();
+            pool.map(|it| Destination { weight: it.weight, cap: it.cap, present: true }).collect();
     }
 }
 
@@ -81,6 +84,19 @@ impl Brain for Tidegate {
             latency: Duration::from_secs_f64(seen.latency),
         };
         self.handle(now, Input::Observation(observation));
+    }
+
+    fn sample(&mut self, now: f64, counters: &[Counters], turned_away: u64) {
+        let load = |(index, it): (usize, &Counters)| Load {
+            address: address(index),
+            active: it.active.into(),
+            begun: it.begun,
+            failed: it.failed,
+            established: Some(it.established),
+            bytes_out: Some(it.answers),
+        };
+        let real_servers = counters.iter().enumerate().map(load).collect();
+        self.handle(now, Input::Traffic(Traffic { virtual_server: NAME.into(), turned_away, real_servers }));
     }
 
     fn destinations(&self) -> &[Destination] {
