@@ -179,7 +179,8 @@ impl Engine {
         }
     }
 
-    /// When a weight next changes by itself, or the overload protection has waited in vain for a sample; send [`Input::Tick`] then. Always later than the last input.
+    /// When a weight next changes by itself, or the overload protection has waited in vain for a sample; send
+    /// [`Input::Tick`] then. Later than the last input, or already due.
     ///
     /// A tick that comes later does all that is due, so a caller may take several steps as one.
     pub fn deadline(&self) -> Option<Instant> {

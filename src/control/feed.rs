@@ -75,6 +75,15 @@ pub enum Event {
         /// The weights of the healthy servers together.
         sum: u64,
     },
+    /// The overload protection did something about a real server.
+    Overload {
+        /// Of this virtual server.
+        virtual_server: Arc<str>,
+        /// Its address.
+        real_server: SocketAddr,
+        /// What, and why.
+        what: String,
+    },
     /// An operator's command was carried out.
     Operator {
         /// On this virtual server.
@@ -153,6 +162,9 @@ impl From<&tidegate_engine::Event> for Event {
             tidegate_engine::Event::Quorum { virtual_server, held, sum, .. } => {
                 Self::Quorum { virtual_server, held, sum }
             }
+            tidegate_engine::Event::Overload { virtual_server, real_server, what } => {
+                Self::Overload { virtual_server, real_server, what: what.to_owned() }
+            }
             tidegate_engine::Event::Operator { virtual_server, real_server, what } => {
                 Self::Operator { virtual_server, real_server, what }
             }
@@ -181,6 +193,9 @@ impl std::fmt::Display for Dated {
             Event::Quorum { virtual_server, held, sum } => {
                 let what = if *held { "gained" } else { "lost" };
                 write!(f, "{virtual_server}: quorum {what}, sum of weights {sum}")
+            }
+            Event::Overload { virtual_server, real_server, what } => {
+                write!(f, "{virtual_server}: real server {real_server} {what}")
             }
             Event::Operator { virtual_server, real_server, what } => {
                 write!(f, "{virtual_server}: real server {real_server}: {what} by an operator")
