@@ -7,7 +7,7 @@ use tidegate_integration::clock::now;
 use tidegate_integration::datagrams::{self, Client};
 use tidegate_integration::failover::{Router, held};
 
-use super::{HOSTS, PATIENCE, Pair, SHORT};
+use super::{BETTER, HOSTS, LESSER, PATIENCE, Pair, SHORT};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HARDLY: Duration = Duration::from_millis(400);
@@ -59,6 +59,20 @@ fn a_killed_daemon_lets_go_and_is_replaced_within_the_skew() {
             });
         }
     });
+}
+
+/// A priority that has changed moves the address after an active down interval, in which the other one still serves.
+#[test]
+fn a_change_of_priorities_loses_nothing() {
+    let pair = Pair::start(2 * SHORT, "");
+    let client = client(&pair);
+    let start = now();
+    for (priority, holder) in [(LESSER - 50, 2), (BETTER, 1)] {
+        pair.director(1).reload(&pair.configuration(1, priority, ""));
+        client.wait_for(holder, PATIENCE);
+        pair.holds("another priority", holder);
+    }
+    assert!(client.longest_gap(start).length < HARDLY, "{:?}", client.longest_gap(start));
 }
 
 #[test]
