@@ -78,9 +78,7 @@ impl Lan {
 
     /// Kills every program on a host at once.
     pub fn kill_all(&self, host: u8) {
-        for process in processes(&self.host(host)) {
-            let _ended_already = kill_process(process, Signal::KILL);
-        }
+        kill_all(&self.host(host));
     }
 
     fn switch(&self) -> String {
@@ -92,16 +90,14 @@ impl Drop for Lan {
     fn drop(&mut self) {
         let names = (1..=self.hosts).map(|host| self.host(host)).chain([self.switch()]);
         for name in names {
-            for process in processes(&name) {
-                let _ended_already = kill_process(process, Signal::KILL);
-            }
+            kill_all(&name);
             let _never_made = Command::new("ip").args(["netns", "delete", &name]).output();
         }
     }
 }
 
-/// Does something in a network namespace, such as [`Lan::host`]. Sockets, threads and
-/// programs that it starts stay there.
+/// Does something in a network namespace, such as [`Lan::host`]. Sockets, threads and programs that it starts stay
+/// there.
 pub fn in_namespace<T: Send>(name: &str, action: impl FnOnce() -> T + Send) -> T {
     let namespace = File::open(format!("/run/netns/{name}")).expect("a network namespace");
     std::thread::scope(|scope| {
@@ -113,11 +109,13 @@ pub fn in_namespace<T: Send>(name: &str, action: impl FnOnce() -> T + Send) -> T
     })
 }
 
-/// Those that run in a network namespace; none if there is no such namespace.
-fn processes(namespace: &str) -> Vec<Pid> {
+/// Kills whatever runs in a network namespace; nothing if there is no such namespace.
+fn kill_all(namespace: &str) {
     let output = Command::new("ip").args(["netns", "pids", namespace]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)).collect()
+    for process in text.lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)) {
+        let _ended_already = kill_process(process, Signal::KILL);
+    }
 }
 
 /// What it prints.

@@ -38,8 +38,8 @@ fn elect_and_take_over(better: Program, lesser: Program) {
     let one = better.start(&lan, 1, &routers, 150);
     holds("the better one takes back", 1);
 
-    lan.kill_all(1);
     lan.set_link(1, false);
+    lan.kill_all(1);
     drop(one);
     takes_over("the better one has died");
     lan.set_link(1, true);

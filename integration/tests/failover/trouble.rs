@@ -14,8 +14,7 @@ fn an_address_that_somebody_takes_off_comes_back() {
     let delete = ["address", "del", "10.77.0.100/24", "dev", "eth0"];
     assert!(pair.lan.command(1, "ip").args(delete).status().unwrap().success());
     pair.holds("the address was taken off", 1);
-    let log = pair.director(1).log();
-    assert!(log.contains("10.77.0.100"), "{log}");
+    wait_for("the log to say so", PATIENCE, || pair.director(1).log().contains("10.77.0.100").then_some(()));
     assert_eq!(pair.director(2).virtual_router("r100")["state"], "backup");
 }
 
@@ -33,7 +32,7 @@ fn a_director_that_stood_still_stands_by_before_it_sends_anything() {
     pair.stays("host 1 goes on", 2);
     // A single advert of the better one would have pushed it aside.
     assert_eq!(pair.director(2).virtual_router("r100")["transitions"], transitions);
-    assert!(pair.director(1).log().contains("stood still"), "{}", pair.director(1).log());
+    wait_for("the log to say so", PATIENCE, || pair.director(1).log().contains("stood still").then_some(()));
 }
 
 #[test]

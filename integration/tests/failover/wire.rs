@@ -1,6 +1,5 @@
 //! Every kind of packet of ours, as Wireshark reads it.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -36,14 +35,14 @@ impl Capture {
         Self { process, folder }
     }
 
-    fn file(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// A line for each packet that passes the filter, of these fields.
     fn read(&self, settings: &[&str], filter: &str, fields: &[&str]) -> Vec<String> {
         let mut command = Command::new("tshark");
-        command.arg("-r").arg(self.file().join("packets")).args(["-n", "-o", "ip.check_checksum:TRUE"]);
+        command.arg("-r").arg(self.folder.path().join("packets")).args([
+            "-n",
+            "-o",
+            "ip.check_checksum:TRUE",
+        ]);
         command.args(settings).args([
             "-Y",
             filter,
