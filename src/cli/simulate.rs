@@ -31,6 +31,9 @@ pub(super) struct Simulate {
     /// Every policy on every scenario that is built in, with this many seeds from `--seed` on, as a table
     #[arg(long, value_name = "SEEDS", conflicts_with_all = ["config", "scenario", "policy", "plot"])]
     table: Option<u64>,
+    /// The table with servers of this share of the size, which takes so much less time
+    #[arg(long, default_value_t = 1.0, requires = "table", value_name = "SHARE")]
+    scale: f64,
 }
 
 /// Why there is no simulation.
@@ -47,7 +50,8 @@ impl<E: Into<anyhow::Error>> From<E> for Refusal {
 
 pub(super) fn run(arguments: &Simulate) -> Result<(), Refusal> {
     if let Some(seeds) = arguments.table {
-        return Ok(table(arguments.seed..arguments.seed.saturating_add(seeds.clamp(1, 10_000)))?);
+        let seeds = arguments.seed..arguments.seed.saturating_add(seeds.clamp(1, 10_000));
+        return Ok(table(seeds, arguments.scale)?);
     }
     let mut scenario = Scenario::find(&arguments.scenario)?;
     if let Some(file) = &arguments.config {
@@ -95,7 +99,8 @@ fn report(scenario: &Scenario, score: &Score) -> String {
 }
 
 /// In Markdown: the median and the worst of goodput over ideal, and below what else Tidegate has done.
-fn table(seeds: std::ops::Range<u64>) -> anyhow::Result<()> {
+fn table(seeds: std::ops::Range<u64>, scale: f64) -> anyhow::Result<()> {
+    anyhow::ensure!((0.01..=1.0).contains(&scale), "the scale must be 0.01 to 1, not {scale}");
     let policies = Policy::value_variants();
     let name =
         |policy: &Policy| policy.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
@@ -105,14 +110,15 @@ fn table(seeds: std::ops::Range<u64>) -> anyhow::Result<()> {
         "\n| scenario, Tidegate | wrong ejections | to the dead | of them known | flows killed | shed without need |\n\
          | --- | --- | --- | --- | --- | --- |\n",
     );
-    for scenario in simulate::names() {
-        let mut row = format!("| {scenario} |");
+    for name in simulate::names() {
+        let scenario = Scenario::find(name)?.scaled(scale);
+        let mut row = format!("| {name} |");
         for policy in policies {
-            let summary = simulate::summarise(&Scenario::find(scenario)?, *policy, seeds.clone());
+            let summary = simulate::summarise(&scenario, *policy, seeds.clone());
             row += &format!(" {:.3} / {:.3} |", summary.median(), summary.worst());
             if *policy == Policy::Tidegate {
                 counted += &format!(
-                    "| {scenario} | {} | {} | {} | {} | {} |\n",
+                    "| {name} | {} | {} | {} | {} | {} |\n",
                     summary.wrong_ejections,
                     summary.to_dead,
                     summary.to_known_dead,

@@ -14,6 +14,8 @@ use crate::config::{VirtualServer, parse_duration};
 const FILE_SIZE: u64 = 1 << 20;
 /// Requests, with none that come again; beyond it a run would take minutes.
 const MOST_REQUESTS: f64 = 20_000_000.0;
+/// Servers with fewer slots are not scaled.
+const SMALL: f64 = 100.0;
 /// In seconds.
 const DAY: f64 = 86_400.0;
 /// How far a parameter is drawn from its value, as a share of it.
@@ -363,9 +365,12 @@ impl Scenario {
         drawn
     }
 
-    /// The same with servers of `factor` times the size; only for speed.
+    /// The same with servers of `factor` times the size, for speed; small ones stay as they are.
     #[must_use]
     pub fn scaled(mut self, factor: f64) -> Self {
+        if self.servers.slots < SMALL {
+            return self;
+        }
         let Servers { slots, knee, backlog, .. } = &mut self.servers;
         for size in [slots, knee, backlog] {
             *size = (*size * factor).round().max(1.0);

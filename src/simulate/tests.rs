@@ -47,8 +47,7 @@ fn the_protected_pool_serves_on_and_ejects_nobody() {
     for (name, least) in
         [("S1", 0.9), ("S4", 0.98), ("S6", 0.98), ("S9", 0.98), ("S12", 0.9), ("S13", 0.98), ("eight", 0.9)]
     {
-        let scenario = Scenario::find(name).unwrap();
-        let scenario = if name == "eight" { scenario } else { scenario.scaled(0.1) };
+        let scenario = Scenario::find(name).unwrap().scaled(0.1);
         let protected = summarise(&scenario, Policy::Tidegate, 1..4);
         assert!(protected.median() > least, "{name}: {:?}", protected.goodput);
         assert_eq!(
