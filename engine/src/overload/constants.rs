@@ -13,6 +13,9 @@ pub(super) const LATE: Duration = Duration::from_millis(2_500);
 /// Without a sample for so long nothing is known, and checks decide alone.
 pub(crate) const BLIND: Duration = Duration::from_secs(10);
 
+/// The time constant of the rate of clients turned away that the status shows, in seconds.
+pub(super) const DEMAND_SPAN: f64 = 5.0;
+
 /// When more than this share of a pool falls silent at once, the network or the director is the likelier cause: no
 /// server is taken for dead before its checks have failed as often as configured.
 pub(super) const SILENT_SHARE: f64 = 0.5;

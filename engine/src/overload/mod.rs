@@ -103,6 +103,8 @@ pub(crate) struct Overload {
     turned_away_rate: f64,
     /// Somebody was turned away between the last two samples.
     shedding: bool,
+    /// Connections of the server that has most of them.
+    fullest: u64,
     budget: Budget,
 }
 
@@ -121,6 +123,8 @@ struct Guard {
     healthy: bool,
     /// Its checks have taken it out of service, and it stays out until they are good.
     let_go: bool,
+    /// Because of wrong answers, which the others could bear.
+    soft: bool,
     stand: Stand,
     allowed: Option<u32>,
 }
@@ -136,6 +140,7 @@ impl Overload {
             turned_away: None,
             turned_away_rate: 0.0,
             shedding: false,
+            fullest: 0,
             budget: Budget::default(),
         }
     }
@@ -180,8 +185,6 @@ impl Overload {
         if kind == OutcomeKind::NotRun || stood_still && evidence::blames_time(kind) {
             return Reading::Void;
         }
-        let silent = self.guards.iter().filter(|it| it.evidence.is_silent(now)).count();
-        let network = silent > 1 && silent as f64 > SILENT_SHARE * self.guards.len() as f64;
         let guard = &mut self.guards[index];
         let latency = seen.latency.as_secs_f64();
         if !kind.is_failure() {
@@ -201,9 +204,14 @@ impl Overload {
                 guard.cap.check(now, waited, true);
                 Reading::Plain
             }
-            Class::Dead if kind == OutcomeKind::Unreachable || !network => Reading::Hasty,
+            Class::Dead if kind == OutcomeKind::Unreachable || !self.most_are_silent(now) => Reading::Hasty,
             _ => Reading::Plain,
         }
+    }
+
+    fn most_are_silent(&self, now: Instant) -> bool {
+        let silent = self.guards.iter().filter(|it| it.evidence.is_silent(now)).count();
+        silent > 1 && silent as f64 > SILENT_SHARE * self.guards.len() as f64
     }
 
     /// Follows the checks' verdict on a server.
@@ -220,12 +228,12 @@ impl Overload {
             return;
         }
         if healthy {
-            (guard.let_go, guard.class) = (false, None);
+            (guard.let_go, guard.soft, guard.class) = (false, false, None);
             guard.stand = if guard.flap.is_held() { Stand::Held } else { Stand::AsChecked };
         } else if !guard.let_go {
             self.doubt(now, index);
         }
-        self.settle_caps_of(now, index);
+        self.guards[index].allow(now, self.fullest);
     }
 
     /// Takes in what the dataplane has counted.
@@ -249,7 +257,7 @@ impl Overload {
         }
         let turned_away = traffic.turned_away.saturating_sub(self.turned_away.unwrap_or(traffic.turned_away));
         self.shedding = turned_away > 0;
-        let share = 1.0 - (-seconds / 5.0_f64).exp();
+        let share = 1.0 - (-seconds / DEMAND_SPAN).exp();
         self.turned_away_rate += share * (turned_away as f64 / seconds - self.turned_away_rate);
         for load in &traffic.real_servers {
             let Some(guard) = self.guard(load.address) else { continue };
@@ -272,7 +280,7 @@ impl Overload {
             for guard in &mut self.guards {
                 guard.load = None;
                 guard.stand = Stand::AsChecked;
-                guard.let_go = !guard.healthy;
+                (guard.let_go, guard.soft) = (!guard.healthy, false);
                 guard.allowed = guard.most;
             }
         }
@@ -288,9 +296,10 @@ impl Overload {
                 if guard.flap.release(now, self.shedding) {
                     guard.stand = Stand::AsChecked;
                 }
-            } else if guard.let_go && guard.class == Some(Class::Wrong) && correlated {
-                guard.let_go = false;
+            } else if guard.soft && correlated {
+                (guard.let_go, guard.soft) = (false, false);
                 guard.stand = Stand::Kept;
+                guard.evidence.resume(now);
             } else if !guard.let_go {
                 self.doubt(now, index);
                 if self.guards[index].class == Some(Class::Wrong) && !correlated {
@@ -304,7 +313,8 @@ impl Overload {
         if ramping * 2 > in_service {
             self.guards.iter_mut().for_each(|it| it.flap.skip_ramp());
         }
-        self.settle_caps_at(now);
+        let fullest = self.fullest;
+        self.guards.iter_mut().for_each(|it| it.allow(now, fullest));
     }
 
     /// Whether a server that its checks have given up stays in service.
@@ -327,10 +337,10 @@ impl Overload {
 
     fn eject_softly(&mut self, now: Instant, index: usize) {
         let pool: Vec<_> = self.guards.iter().map(Guard::burden).collect();
-        let soft = |it: &&Guard| it.let_go && it.class == Some(Class::Wrong);
-        let ejected = self.guards.iter().filter(soft).count();
+        let ejected = self.guards.iter().filter(|it| it.soft).count();
         if self.guards[index].stand == Stand::Kept && self.budget.grant(now, &pool, index, ejected) {
             self.guards[index].let_go(now);
+            self.guards[index].soft = true;
         }
     }
 
@@ -341,6 +351,7 @@ impl Overload {
 
     fn remember(&mut self, traffic: &Traffic) {
         self.turned_away = Some(traffic.turned_away);
+        self.fullest = traffic.real_servers.iter().map(|it| it.active).max().unwrap_or(0);
         for load in &traffic.real_servers {
             if let Some(guard) = self.guard(load.address) {
                 guard.load = Some(*load);
@@ -348,25 +359,10 @@ impl Overload {
         }
     }
 
-    fn settle_caps_at(&mut self, now: Instant) {
-        let fullest = self.fullest();
-        self.guards.iter_mut().for_each(|it| it.allow(now, fullest));
-    }
-
-    fn settle_caps_of(&mut self, now: Instant, index: usize) {
-        let fullest = self.fullest();
-        self.guards[index].allow(now, fullest);
-    }
-
     fn settle_caps(&mut self) {
         for guard in &mut self.guards {
             guard.allowed = lesser(guard.allowed, guard.most);
         }
-    }
-
-    /// The connections of the server that has most of them.
-    fn fullest(&self) -> u64 {
-        self.guards.iter().filter_map(|it| it.load).map(|it| it.active).max().unwrap_or(0)
     }
 }
 
@@ -382,6 +378,7 @@ impl Guard {
             class: None,
             healthy: false,
             let_go: true,
+            soft: false,
             stand: Stand::AsChecked,
             allowed: server.most(),
         }

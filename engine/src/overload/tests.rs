@@ -172,6 +172,10 @@ fn wrong_answers_eject_only_as_many_as_the_others_can_bear() {
     assert_eq!(bench.out(), [1]);
     bench.run(3, &all);
     assert_eq!(bench.out(), [1, 2]);
+    // Who is out has no clients; the others go on.
+    bench.run(3, &all[2..]);
+    assert_eq!(bench.out(), [1, 2]);
+    (1..=2).for_each(|host| bench.check(host, WrongAnswer));
     // A third one within eight seconds is more than a quarter of the pool, and speaks for another cause.
     wrong(&mut bench, 3);
     bench.run(1, &all);
