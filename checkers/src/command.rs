@@ -13,6 +13,8 @@ use crate::text;
 
 // What of the output is kept; the rest is read and forgotten, so that the program need not wait.
 const OUTPUT: usize = 4 * 1024;
+// A process that has been killed is gone by then, if it can be.
+const KILLED: Duration = Duration::from_millis(100);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program and how it is run.
@@ -63,12 +65,13 @@ impl Command {
         let status = match status {
             Ok(status) => Some(status?),
             Err(_) => {
-                child.kill().await?;
+                // One that waits for a dead disk cannot be killed, and is not waited for.
+                let (Ok(_) | Err(_)) = timeout(KILLED, child.wait()).await;
                 None
             }
         };
         // All who could write are dead, but for one that has left the group; that is not waited for.
-        let output = timeout(Duration::from_millis(100), reading.join_next()).await;
+        let output = timeout(KILLED, reading.join_next()).await;
         let output = output.ok().flatten().and_then(Result::ok).unwrap_or_default();
         Ok(Ended { status, output: text::quote(&output) })
     }

@@ -471,7 +471,7 @@ impl EventLoop {
         }
         let Stopping::Until(deadline) = self.stopping else { return Ok(false) };
         let active = self.dataplanes.active(ANSWER).await;
-        if active != Some(0) && now < deadline {
+        if (active != Some(0) || !self.failover.has_ended()) && now < deadline {
             return Ok(false);
         }
         info!(connections_cut = active, "director has stopped");

@@ -15,22 +15,26 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tidegate_vrrp::config::Config;
 use tidegate_vrrp::io::guard::Program;
 use tidegate_vrrp::io::keeper::{self, Keeper, Report, Setup};
 use tidegate_vrrp::io::{Event, Inbox, Vrrp};
-use tidegate_vrrp::{State, Tracked, Transition};
-use tokio::sync::mpsc::Receiver;
+use tidegate_vrrp::{RouterStatus, State, Tracked, Transition};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::config::{Model, Watch};
+use crate::config::{Model, Notify, VirtualRouter, Watch};
 use crate::control::{self, Feed};
 use crate::dataplane::Leading;
 use notify::Notifications;
 pub(crate) use status::complete;
 use watch::Watches;
+
+const LOOK_FOR_LOSSES: Duration = Duration::from_secs(1);
 
 /// Why the virtual routers do not run.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,8 @@ pub(crate) struct Failover {
     leading: Leading,
     feed: Feed,
     running: Option<Running>,
+    /// Once it has ended: the last notification scripts.
+    telling: Option<JoinHandle<()>>,
 }
 
 struct Running {
@@ -57,21 +63,32 @@ struct Running {
     reports: Receiver<Report>,
     watches: Watches,
     notifications: Notifications,
+    /// What is run for each router, also for one that is not configured any more until it has let go.
+    notify: BTreeMap<Arc<str>, Notify>,
+    /// States that are told anew because some changes were lost.
+    corrections: Receiver<Correction>,
     /// What was told last of each virtual server that is tracked.
     quorums: BTreeMap<Arc<str>, Tracked>,
+}
+
+/// Which routers are Active, where changes may have been lost.
+pub(crate) struct Correction {
+    lost: u64,
+    active: BTreeMap<Arc<str>, bool>,
 }
 
 /// Something that VRRP's thread or the keeper has to say.
 pub(crate) enum News {
     Event(Event),
     Report(Report),
+    Correction(Correction),
     /// The thread has ended, which it never should.
     Ended,
 }
 
 impl Failover {
     pub(crate) fn new(leading: Leading, feed: Feed) -> Self {
-        Self { leading, feed, running: None }
+        Self { leading, feed, running: None, telling: None }
     }
 
     /// From now on these virtual routers. To be called inside the runtime.
@@ -89,6 +106,12 @@ impl Failover {
             None => self.running.insert(Running::start(setup, config)?),
         };
         running.watches.update(&running.vrrp, &model.watches);
+        for VirtualRouter { router, notify, .. } in &model.virtual_routers {
+            match notify {
+                Some(notify) => drop(running.notify.insert(Arc::clone(&router.name), notify.clone())),
+                None => drop(running.notify.remove(&router.name)),
+            }
+        }
         let tracked = model.watches.values().filter_map(|watch| match watch {
             Watch::Quorum(virtual_server) => Some(Arc::clone(virtual_server)),
             _ => None,
@@ -101,12 +124,13 @@ impl Failover {
 
     /// What comes next. Never ends while there are no virtual routers. May be dropped and called again.
     pub(crate) async fn next(&mut self) -> News {
-        let Some(Running { events, reports, .. }) = &mut self.running else {
+        let Some(Running { events, reports, corrections, .. }) = &mut self.running else {
             return std::future::pending().await;
         };
         tokio::select! {
             event = events.recv() => event.map_or(News::Ended, News::Event),
             report = reports.recv() => report.map_or(News::Ended, News::Report),
+            Some(correction) = corrections.recv() => News::Correction(correction),
         }
     }
 
@@ -121,6 +145,12 @@ impl Failover {
                 }
             }
             News::Report(report) => log_report(&report),
+            News::Correction(Correction { lost, active }) => {
+                warn!(lost, "changes of virtual routers were told to nobody: the director was too busy");
+                return active
+                    .iter()
+                    .fold(false, |changed, (router, is)| self.leading.set(router, *is) || changed);
+            }
             News::Ended => {}
         }
         false
@@ -143,7 +173,12 @@ impl Failover {
 
     /// Takes off whatever is still held, and ends. To be called once VRRP's thread has ended.
     pub(crate) fn end(&mut self) {
-        self.running = None;
+        self.telling = self.running.take().map(|running| running.notifications.end());
+    }
+
+    /// Whether nothing runs, the last notification scripts included.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.running.is_none() && self.telling.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// The thread, to be asked by whoever can wait.
@@ -173,9 +208,14 @@ impl Failover {
             reason: reason.to_string(),
         });
         let leads = self.leading.set(router, *to == State::Active);
-        let configured = model.virtual_routers.iter().find(|it| it.router.name == *router);
-        if let (Some(running), Some(notify)) = (&self.running, configured.and_then(|it| it.notify.as_ref())) {
-            running.notifications.tell(notify, transition);
+        let Some(running) = &mut self.running else { return leads };
+        let is_configured = model.virtual_routers.iter().any(|it| it.router.name == *router);
+        let has_gone = !is_configured && *to == State::Initialize;
+        if let Some(notify) = running.notify.get(router) {
+            running.notifications.tell(notify, transition.clone());
+        }
+        if has_gone {
+            running.notify.remove(router);
         }
         leads
     }
@@ -189,15 +229,38 @@ impl Running {
         let (keeper, orders, reports) = Keeper::start(settings)?;
         keeper.configure(setup);
         let (vrrp, events) = Vrrp::start(config, inbox, orders)?;
+        let vrrp = Arc::new(vrrp);
+        let (correct, corrections) = channel(1);
+        tokio::spawn(watch_losses(Arc::downgrade(&vrrp), correct));
         Ok(Self {
-            vrrp: Arc::new(vrrp),
+            vrrp,
             keeper,
             events,
             reports,
             watches: Watches::default(),
             notifications: Notifications::start(),
+            notify: BTreeMap::new(),
+            corrections,
             quorums: BTreeMap::new(),
         })
+    }
+}
+
+/// What is level and not edge, such as the role of a synchronisation daemon, must not hang on an event that was lost.
+async fn watch_losses(vrrp: Weak<Vrrp>, correct: Sender<Correction>) {
+    let mut known = 0;
+    loop {
+        tokio::time::sleep(LOOK_FOR_LOSSES).await;
+        let Some(vrrp) = vrrp.upgrade() else { return };
+        let Some(snapshot) = vrrp.status().await else { return };
+        if snapshot.lost > known {
+            let is_active = |it: &RouterStatus| (Arc::clone(&it.router.name), it.state == State::Active);
+            let active = snapshot.routers.iter().map(is_active).collect();
+            if correct.send(Correction { lost: snapshot.lost - known, active }).await.is_err() {
+                return;
+            }
+            known = snapshot.lost;
+        }
     }
 }
 

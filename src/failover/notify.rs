@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidegate_vrrp::Transition;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::watch::describe;
@@ -13,7 +14,10 @@ use crate::config::Notify;
 const WAITING: usize = 1024;
 
 /// Hands over what is to be told.
-pub(super) struct Notifications(Sender<News>);
+pub(super) struct Notifications {
+    queue: Sender<News>,
+    task: JoinHandle<()>,
+}
 
 struct News {
     notify: Notify,
@@ -23,14 +27,18 @@ struct News {
 impl Notifications {
     /// Starts the task. To be called inside the runtime.
     pub(super) fn start() -> Self {
-        let (sender, receiver) = channel(WAITING);
-        tokio::spawn(deliver(receiver));
-        Self(sender)
+        let (queue, receiver) = channel(WAITING);
+        Self { queue, task: tokio::spawn(deliver(receiver)) }
+    }
+
+    /// Nothing more will be told; the task ends when the last script has.
+    pub(super) fn end(self) -> JoinHandle<()> {
+        self.task
     }
 
     pub(super) fn tell(&self, notify: &Notify, transition: Transition) {
         let router = Arc::clone(&transition.router);
-        if self.0.try_send(News { notify: notify.clone(), transition }).is_err() {
+        if self.queue.try_send(News { notify: notify.clone(), transition }).is_err() {
             warn!(virtual_router = %router, "too many notifications wait for a script: this one is not run");
         }
     }

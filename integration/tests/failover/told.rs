@@ -3,6 +3,7 @@
 use std::fs::{Permissions, read_to_string, set_permissions, write};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -12,23 +13,45 @@ use tidegate_integration::peer::directory;
 
 use super::{PATIENCE, Pair, SHORT};
 
-#[test]
-fn scripts_events_and_the_status_tell_what_happened() {
-    let folder = directory();
-    let (script, told) = (folder.path().join("notify"), folder.path().join("told"));
-    set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-    // The slower it is, the more would come out of order if they were not run one at a time.
+/// A notification script in this folder that writes into `told`, so slowly that they would come out of order if they
+/// were not run one at a time.
+fn script(folder: &Path) -> PathBuf {
+    let script = folder.join("notify");
+    set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
     write(
         &script,
         format!(
             "#!/bin/sh\nsleep 0.2\necho \"$(id -un) $* $TIDEGATE_VIRTUAL_ROUTER $TIDEGATE_FROM $TIDEGATE_STATE \
              $TIDEGATE_REASON\" >> {}\n",
-            told.display()
+            folder.join("told").display()
         ),
     )
     .unwrap();
     set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    let pair = Pair::start_with(SHORT, |host| match host {
+    script
+}
+
+fn told(folder: &Path) -> Vec<String> {
+    read_to_string(folder.join("told")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_router_that_is_taken_out_is_told_of_to_its_end() {
+    let folder = directory();
+    let script = script(folder.path());
+    let pair = Pair::start(SHORT, &format!("notify = [{script:?}]"));
+    pair.director(1).reload("");
+    pair.holds("the router is taken out", 2);
+    wait_for("the last script", PATIENCE, || {
+        told(folder.path()).iter().any(|line| line.starts_with("nobody r100 initialize")).then_some(())
+    });
+}
+
+#[test]
+fn scripts_events_and_the_status_tell_what_happened() {
+    let folder = directory();
+    let script = script(folder.path());
+    let mut pair = Pair::start_with(SHORT, |host| match host {
         1 => format!("notify = [{script:?}, \"quick\"]"),
         _ => String::new(),
     });
@@ -74,11 +97,8 @@ fn scripts_events_and_the_status_tell_what_happened() {
     .chain(expected)
     .map(|(from, to, reason)| line(from, to, reason))
     .collect();
-    wait_for("all scripts", PATIENCE, || {
-        (read_to_string(&told).unwrap_or_default().lines().count() >= lines.len()).then_some(())
-    });
-    let told: Vec<_> = read_to_string(&told).unwrap().lines().map(str::to_owned).collect();
-    assert_eq!(told, lines, "in the order of what happened");
+    wait_for("all scripts", PATIENCE, || (told(folder.path()).len() >= lines.len()).then_some(()));
+    assert_eq!(told(folder.path()), lines, "in the order of what happened");
 
     let status = pair.director(1).status();
     let router = &status["virtual_routers"][0];
@@ -89,4 +109,14 @@ fn scripts_events_and_the_status_tell_what_happened() {
     let text = pair.director(1).command(&["status"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains("r100") && text.contains("active"), "{text}");
+
+    // A stop waits for the last of them.
+    let mut director = pair.directors.remove(0);
+    director.signal("TERM");
+    assert!(director.wait(PATIENCE).success());
+    let last = [
+        line("active", "resigning", "the director stops"),
+        line("resigning", "initialize", "no other director has taken over"),
+    ];
+    assert_eq!(told(folder.path())[lines.len()..], last);
 }
