@@ -62,15 +62,21 @@ impl Ledger {
 
     /// Everything that is known and not to be here, each with a router that would hold it.
     pub(super) fn unwanted(&self) -> BTreeMap<Object, Arc<str>> {
+        self.surplus(objects(&self.configured))
+    }
+
+    /// What of this is not to be here: nobody holds it, and it is not an owner's own.
+    pub(super) fn surplus(
+        &self,
+        objects: impl Iterator<Item = (Object, Arc<str>)>,
+    ) -> BTreeMap<Object, Arc<str>> {
         let wanted = self.wanted();
         let owned: BTreeSet<_> = self
             .all()
             .filter(|holding| holding.owner)
             .flat_map(|holding| object::addresses(holding).map(Object::Address))
             .collect();
-        objects(&self.configured)
-            .filter(|(object, _)| !wanted.contains_key(object) && !owned.contains(object))
-            .collect()
+        objects.filter(|(object, _)| !wanted.contains_key(object) && !owned.contains(object)).collect()
     }
 
     /// The macvlans that are to exist, up or down, each with its router.
@@ -130,8 +136,13 @@ fn is_same(one: &Holding, other: &Holding) -> bool {
     one.interface == other.interface && one.router_id == other.router_id && is_ipv6(one) == is_ipv6(other)
 }
 
-fn objects(holdings: &Holdings) -> impl Iterator<Item = (Object, Arc<str>)> {
-    holdings.iter().flat_map(|(name, holding)| object::of(holding).map(|object| (object, Arc::clone(name))))
+/// What belongs to holdings, each thing with its router.
+pub(super) fn objects<'a>(
+    holdings: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<Holding>)>,
+) -> impl Iterator<Item = (Object, Arc<str>)> {
+    holdings
+        .into_iter()
+        .flat_map(|(name, holding)| object::of(holding).map(move |object| (object, Arc::clone(name))))
 }
 
 #[cfg(test)]

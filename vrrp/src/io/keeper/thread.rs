@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kernel::{Kernel, Objects};
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::object::{self, Object};
 use super::published::Published;
 use super::refusal::Refusal;
@@ -64,7 +64,7 @@ impl Thread {
             orders,
             ledger: Ledger::default(),
             kernel: Kernel::open(reports.clone())?,
-            announcer: Announcer::open()?,
+            announcer: Announcer::default(),
             warden: Warden::new(settings.guard, reports.clone()),
             published: Published::new(settings.inbox, reports.clone()),
             refusal: Refusal::new(reports.clone()),
@@ -164,7 +164,8 @@ impl Thread {
         self.warden.tell(touched.iter(), &self.ledger, &self.kernel);
         let wanted = self.ledger.wanted();
         let new = self.kernel.put(&absent(&wanted, &self.kernel), false);
-        self.kernel.take_off(&without(before, &wanted));
+        let before = before.iter().map(|(router, holding)| (router, holding));
+        self.kernel.take_off(&self.ledger.surplus(ledger::objects(before)));
         new
     }
 
@@ -187,8 +188,7 @@ impl Thread {
         let wanted = self.ledger.wanted();
         let back = self.kernel.put(&wanted, true);
         let mut unwanted = self.ledger.unwanted();
-        unwanted.extend(self.kernel.remains());
-        unwanted.retain(|object, _| !wanted.contains_key(object));
+        unwanted.extend(self.ledger.surplus(self.kernel.remains().into_iter()));
         self.kernel.take_off(&unwanted);
         self.warden.tell(self.ledger.holders().map(|(router, _)| router), &self.ledger, &self.kernel);
         let routers: BTreeSet<_> = back.iter().filter_map(|object| wanted.get(object)).cloned().collect();
@@ -200,29 +200,34 @@ impl Thread {
         self.check_at = now + if self.kernel.is_behind() { self.retry } else { PERIOD };
     }
 
-    /// Announces the addresses of a router that are there.
-    fn announce(&self, router: &str, chosen: impl Fn(&Object) -> bool) {
+    /// Announces the addresses of a router that are there. One for which that fails is left out of further rounds.
+    fn announce(&mut self, router: &str, chosen: impl Fn(&Object) -> bool) {
         let Some(holding) = self.ledger.held(router) else { return };
-        let addresses: Vec<_> = object::addresses(holding)
-            .map(Object::Address)
-            .filter(|address| (holding.owner || self.kernel.has(address)) && chosen(address))
+        let is_there = |address: &Object| (holding.owner || self.kernel.has(address)) && chosen(address);
+        let mut addresses: Vec<_> = object::addresses(holding)
+            .filter(|address| is_there(&Object::Address(address.clone())))
             .collect();
+        let mut failures = Vec::new();
         for _ in 0..holding.announcements {
-            for object in &addresses {
-                let Object::Address(address) = object else { continue };
-                let Some(link) = self.kernel.links.named(&address.interface) else { continue };
-                if let Err(error) = self.announcer.announce(link, address.address) {
-                    let what = format!("{router}: {object} was not announced: {error}");
-                    return self.reports.send(Report::Trouble { what });
+            addresses.retain(|address| {
+                let outcome =
+                    self.announcer.announce(&self.kernel.links, &address.interface, address.address);
+                if let Err(error) = &outcome {
+                    failures.push(format!("{} on {}: {error}", address.address, address.interface));
                 }
-            }
+                outcome.is_ok()
+            });
+        }
+        if let Some(first) = failures.first() {
+            let what = format!("{router}: {} addresses were not announced: first {first}", failures.len());
+            self.reports.send(Report::Trouble { what });
         }
     }
 
     /// Takes off everything.
     fn let_go(mut self) {
         let mut all = self.ledger.wanted();
-        all.extend(self.kernel.remains());
+        all.extend(self.ledger.surplus(self.kernel.remains().into_iter()));
         self.kernel.take_off(&all);
         self.kernel.have_macvlans(&BTreeMap::new());
         self.refusal.end();
@@ -234,12 +239,4 @@ impl Thread {
 fn absent(wanted: &Objects, kernel: &Kernel) -> Objects {
     let absent = wanted.iter().filter(|(object, _)| !kernel.has(object));
     absent.map(|(object, router)| (object.clone(), Arc::clone(router))).collect()
-}
-
-/// What belongs to these holdings and is not wanted any more.
-fn without(before: Vec<(Arc<str>, Arc<Holding>)>, wanted: &Objects) -> Objects {
-    let objects = before
-        .iter()
-        .flat_map(|(router, holding)| object::of(holding).map(|object| (object, Arc::clone(router))));
-    objects.filter(|(object, _)| !wanted.contains_key(object)).collect()
 }

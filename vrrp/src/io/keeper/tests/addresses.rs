@@ -102,6 +102,34 @@ fn the_addresses_of_an_owner_are_its_own() {
 }
 
 #[test]
+fn what_an_owner_has_held_before_it_was_one_stays() {
+    let director = Director::start();
+    director.configure(holding(&["10.0.0.100/24", "10.0.0.101/24"]));
+    director.hold();
+    director.shows("-o address show dev eth0", "10.0.0.101/24");
+    // The other goes, and would do so after it.
+    director.configure(Holding { owner: true, ..holding(&["10.0.0.101/24"]) });
+    director.shows_no("-o address show dev eth0", "10.0.0.100");
+    assert!(director.host.ip("-o address show dev eth0").contains("10.0.0.101/24"));
+}
+
+#[test]
+fn an_address_that_cannot_be_announced_is_said_once_and_keeps_no_other_back() {
+    let mut director = Director::start();
+    director.host.ip("link add down0 type veth peer name down1");
+    director.peer.ip("neighbour add 10.0.0.100 lladdr 02:00:00:00:00:99 dev eth0 nud stale");
+    let mut held = holding(&["10.9.0.1/24", "10.0.0.100/24"]);
+    held.addresses[0].interface = Some("down0".into());
+    director.configure(held);
+    director.hold();
+    director.peer_shows("neighbour show 10.0.0.100", &director.mac());
+    let report = director.report();
+    assert!(report.contains("front: 1 addresses were not announced: first 10.9.0.1 on down0: "), "{report}");
+    drop(director.keeper.take());
+    assert!(director.reports.try_recv().is_err(), "it was said already");
+}
+
+#[test]
 fn what_is_held_follows_the_configuration() {
     let director = Director::start();
     director.configure(holding(&["10.0.0.100/24", "10.0.0.101/24"]));
