@@ -50,7 +50,7 @@ pub struct Transition {
 /// The states of RFC 9568 §6.4, and one of ours.
 ///
 /// ```text
-///              link up, no fault                 active down timer
+///        link up, tracks known, no fault         active down timer
 ///   Initialize ─────────────────► Backup ───────────────────────────► Active
 ///       ▲                          ▲  ▲  advert with higher priority    │
 ///       │ fault, link down         │  └─────────────────────────────────┤

@@ -52,7 +52,8 @@ pub struct Router {
     /// Routers of the same group are Active together or not at all. All have the same priority, and what one
     /// tracks all track.
     pub group: Option<Arc<str>>,
-    /// What else raises and lowers the priority.
+    /// What else raises and lowers the priority, or is needed at all. A router does not start before the first verdict
+    /// on each.
     pub tracks: Vec<Track>,
 }
 

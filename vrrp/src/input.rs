@@ -49,7 +49,8 @@ pub struct Received<'a> {
 /// What has become of something that is tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tracked {
-    /// Not looked at yet. A router that has not started yet waits with a fault; for any other it counts as up.
+    /// Not looked at yet. A router that has not started yet waits for the first verdict; for any other it counts as
+    /// up.
     #[default]
     Unknown,
     /// As it should be.

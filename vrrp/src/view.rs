@@ -76,11 +76,17 @@ impl View<'_> {
             return Some(Obstacle::NoSource);
         }
         let mut unknown = None;
-        for track in router.tracks.iter().filter(|track| track.effect == Effect::Fault) {
-            match self.tracked(track) {
-                Tracked::Up | Tracked::Number(0) => {}
-                Tracked::Down | Tracked::Number(_) => return Some(Obstacle::TrackDown(track.key.clone())),
-                Tracked::Unknown => unknown = unknown.or(Some(Obstacle::TrackUnknown(track.key.clone()))),
+        for track in &router.tracks {
+            match (self.tracked(track), track.effect) {
+                // What is only a weight is waited for as well: with too high a priority a router would take the
+                // addresses from a sound director, to lose them to it at the verdict.
+                (Tracked::Unknown, _) => {
+                    unknown = unknown.or_else(|| Some(Obstacle::TrackUnknown(track.key.clone())));
+                }
+                (Tracked::Up | Tracked::Number(0), _) | (_, Effect::Weight(_)) => {}
+                (Tracked::Down | Tracked::Number(_), Effect::Fault) => {
+                    return Some(Obstacle::TrackDown(track.key.clone()));
+                }
             }
         }
         let leaving = self.leaving.iter().flat_map(|group| &group.members);

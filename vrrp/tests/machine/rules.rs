@@ -14,6 +14,7 @@ fn front() -> Router {
 /// Half a second into being Active.
 fn active(router: Router) -> Director {
     let (mut director, _) = Director::new([router]);
+    track(&mut director, Tracked::Up);
     director.tick();
     director.now += SECOND / 2;
     director
@@ -180,8 +181,27 @@ fn the_priority_follows_what_is_tracked_and_is_told_at_once() {
 fn an_owner_keeps_its_priority() {
     let owner = Router { priority: 255, ..tracking(Effect::Weight(-40)) };
     let (mut director, _) = Director::new([owner]);
+    track(&mut director, Tracked::Up);
     assert_eq!(track(&mut director, Tracked::Down), [""; 0]);
     assert_eq!(director.status("front").priority, 255);
+}
+
+/// Or a director that comes back would take the addresses from a sound one, and lose them again at the verdict.
+#[test]
+fn nobody_starts_before_the_verdict_on_a_weight() {
+    for (weight, state, priority) in
+        [(-60, Tracked::Down, 40), (60, Tracked::Down, 100), (-3, Tracked::Number(9), 73)]
+    {
+        let (mut director, actions) = Director::new([tracking(Effect::Weight(weight))]);
+        assert_eq!(actions, []);
+        assert_eq!(director.tick(), []);
+        assert_eq!(director.status("front").obstacle, Some(Obstacle::TrackUnknown("disk".into())));
+        assert_eq!(track(&mut director, state), ["front initialize to backup: Ready"]);
+        assert_eq!(director.status("front").priority, priority);
+        // Who runs already goes on.
+        assert_eq!(track(&mut director, Tracked::Unknown), [""; 0]);
+        assert_eq!(director.state("front"), State::Backup);
+    }
 }
 
 #[test]

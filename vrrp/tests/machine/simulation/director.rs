@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_vrrp::config::Router;
-use tidegate_vrrp::{Action, Machine, Reason, State};
+use tidegate_vrrp::{Action, Machine, Reason, State, Tracked};
 
 use super::world::Packet;
 
@@ -115,10 +115,11 @@ impl Director {
         }
     }
 
-    /// What is seen of it through its status is what it has said of itself.
+    /// What is seen of it through its status is what it has said of itself; who takes part knows all that is tracked.
     pub(super) fn check_status(&self) {
         for status in self.machine.status().filter(|status| status.state != State::Initialize) {
             assert_eq!(status.state, self.state(&status.router.name), "{status:?}");
+            assert!(status.tracks.iter().all(|track| track.state != Tracked::Unknown), "{status:?}");
         }
     }
 }

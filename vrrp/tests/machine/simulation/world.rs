@@ -61,6 +61,8 @@ enum Event {
     Deliver(Packet),
     Tick,
     Wake,
+    /// The first on something tracked.
+    Verdict(&'static str),
 }
 
 impl World {
@@ -94,23 +96,33 @@ impl World {
                 Event::Deliver(packet) => self.receive(to, &packet),
                 Event::Tick => self.tick(to, at),
                 Event::Wake => self.wake(to),
+                Event::Verdict(_) if self.directors[to].asleep => {
+                    self.push(at + self.site.interval, to, event);
+                }
+                Event::Verdict(FAULT) => self.track(to, FAULT, Tracked::Up),
+                Event::Verdict(WEIGHT) => {
+                    let state = self.random.choice([Tracked::Up, Tracked::Down]).unwrap();
+                    self.track(to, WEIGHT, state);
+                }
+                Event::Verdict(number) => self.track(to, number, Tracked::Number(0)),
             }
             look(self);
         }
         self.now = end;
     }
 
-    /// Switches a director on: an empty machine is told its links, its tracks and its configuration.
+    /// Switches a director on: an empty machine is told its links, its configuration and, some time later, its tracks.
     pub(super) fn start(&mut self, to: usize) {
         self.say(to, "start");
         let routers = self.site.of_director(&mut self.random, to);
         self.directors[to] = Director::off(self.now);
         self.directors[to].on = true;
-        self.track(to, FAULT, Tracked::Up);
-        self.track(to, WEIGHT, Tracked::Up);
-        self.track(to, NUMBER, Tracked::Number(0));
         INTERFACES.iter().for_each(|interface| self.link(to, interface, true));
         self.reload(to, routers);
+        for key in [FAULT, WEIGHT, NUMBER] {
+            let time = self.random_time(&(Duration::ZERO..=2 * self.site.interval));
+            self.push(self.now + time, to, Event::Verdict(key));
+        }
     }
 
     /// Switches a director off.
