@@ -73,10 +73,10 @@ impl Group {
         }
     }
 
-    /// What time asks for.
-    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
-        self.end_resignations(turn);
-        if self.silent_at().is_some_and(|at| at <= turn.now) {
+    /// What time asks for. Nobody has been silent but until `heard`.
+    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, heard: Instant) {
+        self.end_resignations(turn, heard);
+        if self.silent_at().is_some_and(|at| at <= heard) {
             let stands_by = |member: &Member| match member.phase {
                 Phase::Backup(_) | Phase::Resigning { .. } => !member.is_ending(),
                 Phase::Initialize | Phase::Active(_) => false,
@@ -183,10 +183,9 @@ impl Group {
     }
 
     /// Nobody was heard after a resignation. An operator's order is taken back then, others are not.
-    fn end_resignations(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
+    fn end_resignations(&mut self, turn: &mut Turn<'_>, heard: Instant) {
         let is_over = |member: &Member, what: &[Then]| match member.phase {
-            Phase::Resigning { until, then } => until <= now && what.contains(&then),
+            Phase::Resigning { until, then } => until <= heard && what.contains(&then),
             _ => false,
         };
         if self.members.iter().all(|member| is_over(member, &[Then::Retake])) {

@@ -2,12 +2,16 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Something that happened. Time that has passed is told by calling at or after the deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
     /// The deadline has come.
-    Tick,
+    Tick {
+        /// Everything that was received until then has been told: nobody's silence is judged beyond that.
+        heard: Instant,
+    },
     /// A packet of protocol 112 came in.
     Received(Received<'a>),
     /// The state of an interface. Until it is told, an interface is down.

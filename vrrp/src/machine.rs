@@ -51,9 +51,9 @@ impl Machine {
     #[must_use]
     pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Vec<Action> {
         match input {
-            Input::Tick => {
+            Input::Tick { heard } => {
                 let is_due = |group: &Group| group.deadline().is_some_and(|deadline| deadline <= now);
-                self.turn(now, is_due, Group::tick)
+                self.turn(now, is_due, |group, turn| group.tick(turn, heard))
             }
             Input::Received(received) => self.receive(now, &received),
             Input::Link { interface, up, sources } => {

@@ -4,6 +4,7 @@ mod announce;
 mod clock;
 mod event;
 pub mod guard;
+mod hearing;
 mod inbox;
 pub mod keeper;
 mod lateness;

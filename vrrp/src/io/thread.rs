@@ -18,6 +18,7 @@ use rustix::time::{
 };
 use tokio::sync::oneshot;
 
+use super::hearing::Hearing;
 use super::inbox::{Inbox, Told};
 use super::outbox::{Errand, Outbox};
 use super::output::Output;
@@ -29,7 +30,7 @@ use crate::config::Config;
 use crate::{Input, Machine, Received};
 
 /// The most packets from one listener between two looks at the time. A flood so delays an advert by less than a
-/// millisecond; and after a pause the adverts of as many routers as this are heard before their silence is judged.
+/// millisecond.
 const BATCH: usize = 128;
 
 const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -49,6 +50,7 @@ pub(super) struct Thread {
     scheduling: Scheduling,
     /// Something has changed that decides what is to be heard.
     unsettled: bool,
+    hearing: Hearing,
     /// Who waits for the end.
     stopping: Vec<oneshot::Sender<Result<(), String>>>,
 }
@@ -81,6 +83,7 @@ impl Thread {
             armed: None,
             scheduling,
             unsettled: true,
+            hearing: Hearing::new(now),
             stopping: Vec::new(),
         })
     }
@@ -93,7 +96,8 @@ impl Thread {
         while self.turn() == Next::Turn {}
     }
 
-    /// Packets come first: what was received while the thread could not run counts before the time that has passed.
+    /// Packets come first: what was received while the thread could not run counts before the time that has passed;
+    /// all of it, in however many turns.
     fn turn(&mut self) -> Next {
         self.arm();
         // Which of them woke us does not matter: there are few, and asking each takes less than a microsecond.
@@ -124,9 +128,10 @@ impl Thread {
 
     fn receive(&mut self) {
         let now = clock::now();
-        let mut broken = Vec::new();
+        let (mut broken, mut all) = (Vec::new(), true);
         for (interface, listener) in self.ports.listeners() {
-            for _ in 0..BATCH {
+            for taken in 1..=BATCH {
+                all &= taken < BATCH;
                 let packet = match listener.receive(&mut self.buffer) {
                     Ok(Some(packet)) => packet,
                     Ok(None) => break,
@@ -146,6 +151,7 @@ impl Thread {
                 self.unsettled |= self.output.perform(actions, &self.ports, None);
             }
         }
+        self.hearing.note(now, all);
         for (interface, family, error) in broken {
             self.ports.drop_listener(now, &interface, family, error, &mut self.output.outbox);
             self.unsettled = true;
@@ -193,7 +199,7 @@ impl Thread {
     fn tick(&mut self) {
         let now = clock::now();
         if let Some(due) = self.machine.deadline().filter(|due| *due <= now) {
-            let actions = self.machine.handle(now, Input::Tick);
+            let actions = self.machine.handle(now, Input::Tick { heard: self.hearing.heard });
             self.unsettled |= self.output.perform(actions, &self.ports, Some(due));
         }
     }

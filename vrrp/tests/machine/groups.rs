@@ -42,7 +42,7 @@ fn nobody_takes_over_while_one_hears_the_active_one() {
     for _ in 0..60 {
         director.now += SECOND;
         director.hear("six", 9, 150);
-        director.handle(Input::Tick);
+        director.handle(Input::Tick { heard: director.now });
         assert_eq!(states(&director), [State::Backup; 2]);
     }
     // A resignation on one link counts on all: the Active one may have lost the other.
@@ -109,7 +109,7 @@ fn a_tie_that_contradicts_itself_is_decided_once() {
     assert_eq!(words(&director.hear("four", 4, 100)), ["advertise four 100"]);
     for _ in 0..10 {
         director.now += SECOND;
-        director.handle(Input::Tick);
+        director.handle(Input::Tick { heard: director.now });
         assert_eq!(words(&director.hear("six", 6, 100)), [""; 0]);
         director.hear("four", 4, 100);
     }
@@ -126,7 +126,7 @@ fn a_tie_is_decided_where_the_most_senior_router_hears_nothing() {
     while director.state("six") == State::Active {
         director.hear("six", 6, 100);
         director.now += SECOND / 2;
-        director.handle(Input::Tick);
+        director.handle(Input::Tick { heard: director.now });
     }
     assert_eq!(director.now - start, 4 * SECOND + SECOND / 2);
     assert_eq!(states(&director), [State::Resigning, State::Backup]);

@@ -174,7 +174,7 @@ proptest! {
             }
             director.now += Duration::from_nanos(pause);
             let _actions = director.handle(Input::Received(received(&new(), &message)));
-            let _actions = director.handle(Input::Tick);
+            let _actions = director.handle(Input::Tick { heard: director.now });
         }
     }
 }

@@ -26,7 +26,7 @@ fn patience(director: &mut Director, priority: u8, most: Duration) -> Option<Dur
     while director.state("front") == State::Backup {
         director.hear("front", 9, priority);
         director.now += SECOND / 2;
-        director.handle(Input::Tick);
+        director.handle(Input::Tick { heard: director.now });
         if director.now - start > most {
             return None;
         }
@@ -95,13 +95,13 @@ fn who_slept_for_longer_than_others_wait_lets_go_first() {
     let moment = Duration::from_nanos(1);
     // Whatever comes first.
     for happen in [
-        |director: &mut Director| director.handle(Input::Tick),
+        |director: &mut Director| director.handle(Input::Tick { heard: director.now }),
         |director: &mut Director| director.hear("front", 9, 99),
         |director: &mut Director| director.handle(Input::Stop),
         |director: &mut Director| director.reload([Router { priority: 1, ..front() }]),
         |director: &mut Director| {
             assert!(director.machine.failover(director.now, "front").is_err());
-            director.handle(Input::Tick)
+            director.handle(Input::Tick { heard: director.now })
         },
     ] {
         let mut director = stall(moment);
@@ -109,7 +109,32 @@ fn who_slept_for_longer_than_others_wait_lets_go_first() {
         let expected = ["release front", "front active to backup: Stalled { gap: 3.000000001s }"];
         assert_eq!(actions[..2], expected);
     }
-    assert_eq!(words(&stall(Duration::ZERO).handle(Input::Tick)), ["advertise front 100"]);
+    assert_eq!(words(&stall(Duration::ZERO).tick()), ["advertise front 100"]);
+}
+
+/// What others have said since then waits to be told.
+#[test]
+fn silence_is_judged_as_far_as_was_heard() {
+    let (mut director, _) = Director::new([front()]);
+    let heard = director.now + DOWN - Duration::from_nanos(1);
+    director.now += MINUTE;
+    assert_eq!(director.handle(Input::Tick { heard }), []);
+    assert_eq!(director.state("front"), State::Backup);
+    director.handle(Input::Tick { heard: heard + Duration::from_nanos(1) });
+    assert_eq!(director.state("front"), State::Active);
+
+    let mut director = active(front());
+    let _order = director.machine.failover(director.now, "front").unwrap();
+    let heard = director.now + 4 * SECOND - Duration::from_nanos(1);
+    director.now += 4 * SECOND;
+    assert_eq!(director.handle(Input::Tick { heard }), []);
+    assert_eq!(words(&director.hear("front", 9, 99))[0], "release front");
+
+    // Nobody's silence is behind an advert.
+    let mut director = active(front());
+    let heard = director.now;
+    director.now += SECOND / 2;
+    assert_eq!(words(&director.handle(Input::Tick { heard })), ["advertise front 100"]);
 }
 
 #[test]

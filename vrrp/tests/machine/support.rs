@@ -112,7 +112,7 @@ impl Director {
     /// At the deadline, if there is one.
     pub(crate) fn tick(&mut self) -> Vec<Action> {
         self.now = self.machine.deadline().unwrap_or(self.now);
-        self.handle(Input::Tick)
+        self.handle(Input::Tick { heard: self.now })
     }
 
     pub(crate) fn status(&self, name: &str) -> RouterStatus {

@@ -5,7 +5,7 @@ use super::director::{Director, Order, address, router};
 use crate::config::{Config, Family, Router};
 use crate::io::namespace::Host;
 use crate::io::{Event, Link};
-use crate::{Reason, State};
+use crate::{Reason, RouterStatus, State};
 
 #[tokio::test]
 async fn an_interface_that_comes_back_is_used_again() {
@@ -105,4 +105,37 @@ async fn a_thread_that_stood_still_lets_go_first() {
     // It still has the higher priority.
     high.becomes(State::Active).await;
     low.becomes(State::Backup).await;
+}
+
+/// The adverts of as many routers as this are more than what is read at a time.
+#[tokio::test]
+async fn a_thread_that_stood_still_hears_everybody_before_it_judges_their_silence() {
+    let [one, two] = Host::pair();
+    let router = |router_id: u8, priority| Router {
+        name: format!("front{router_id:03}").into(),
+        router_id,
+        interval: Duration::from_millis(500),
+        ..router(Family::Ipv4, priority)
+    };
+    let all = |priority| (1..=200).map(move |router_id| Arc::new(router(router_id, priority)));
+    let _high = Director::start(one, 1, all(150).collect());
+    // One that only this director has, to have the keeper called.
+    let own = router(250, 100);
+    let with = |own: Router| all(100).chain([Arc::new(own)]).collect();
+    let low = Director::start(two, 2, with(own.clone()));
+    let settled = async |count: u64| loop {
+        let snapshot = low.vrrp.status().await.unwrap();
+        let (own, others) = snapshot.routers.split_last().unwrap();
+        let follows = |status: &RouterStatus| status.state == State::Backup && status.heard.is_some();
+        if own.state == State::Active && own.counters.transitions >= count && others.iter().all(follows) {
+            return others.iter().map(|status| status.counters.transitions).collect::<Vec<_>>();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let before = settled(2).await;
+    // The active down interval is 1,805 ms.
+    *low.pause.lock().unwrap() = Duration::from_millis(2500);
+    let addresses = [address(Family::Ipv4, 100), address(Family::Ipv4, 101)].into();
+    low.vrrp.reload(Config { routers: with(Router { addresses, ..own }) });
+    assert_eq!(settled(4).await, before);
 }

@@ -198,7 +198,7 @@ impl World {
         let director = &mut self.directors[to];
         if director.scheduled == Some(at) && !director.asleep {
             director.scheduled = None;
-            self.call(to, |machine, now| machine.handle(now, Input::Tick));
+            self.call(to, |machine, now| machine.handle(now, Input::Tick { heard: now }));
             let deadline = self.directors[to].machine.deadline();
             assert!(deadline.is_none_or(|deadline| deadline > self.now), "director {to} would spin");
         }
@@ -210,7 +210,7 @@ impl World {
         if std::mem::take(&mut director.asleep) {
             let inbox = std::mem::take(&mut director.inbox);
             inbox.iter().for_each(|packet| self.receive(to, packet));
-            self.call(to, |machine, now| machine.handle(now, Input::Tick));
+            self.call(to, |machine, now| machine.handle(now, Input::Tick { heard: now }));
         }
     }
 
