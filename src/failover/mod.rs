@@ -173,7 +173,10 @@ impl Failover {
 
     /// Takes off whatever is still held, and ends. To be called once VRRP's thread has ended.
     pub(crate) fn end(&mut self) {
-        self.telling = self.running.take().map(|running| running.notifications.end());
+        self.telling = self.running.take().map(|Running { keeper, notifications, .. }| {
+            keeper.end();
+            notifications.end()
+        });
     }
 
     /// Whether nothing runs, the last notification scripts included.

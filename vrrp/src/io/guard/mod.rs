@@ -31,7 +31,7 @@ pub struct Program {
     pub arguments: Vec<OsString>,
 }
 
-/// The daemon's end.
+/// The daemon's end. Dropped, also by a panic, it leaves the guard to do what it is there for.
 pub(super) struct Guard {
     socket: OwnedFd,
     process: Child,
@@ -63,9 +63,15 @@ impl Guard {
 
     /// Nothing is held; ends the process.
     pub(super) fn dismiss(mut self) {
-        if self.send(&Message::Farewell).is_err() {
-            let _gone = self.process.kill();
+        match self.send(&Message::Farewell) {
+            Ok(()) => drop(self.process.wait()),
+            Err(_) => self.kill(),
         }
+    }
+
+    /// Ends one that does not answer any more.
+    pub(super) fn kill(mut self) {
+        let _gone = self.process.kill();
         let _reaped = self.process.wait();
     }
 
@@ -84,13 +90,5 @@ impl Guard {
 impl AsFd for Guard {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Drop for Guard {
-    /// One that is not dismissed does not answer any more.
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _reaped = self.process.wait();
     }
 }

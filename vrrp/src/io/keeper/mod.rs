@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::holding::Holding;
 pub use report::Report;
 use report::Reports;
-use thread::{Order, Thread};
+use thread::{Order, Task, Thread};
 
 /// So many reports wait for a reader; more are lost.
 const REPORTS: usize = 1024;
@@ -53,9 +53,12 @@ pub struct Setup {
     pub watched: BTreeSet<Arc<str>>,
 }
 
-/// The thread that holds addresses, routes and rules. When this is dropped all of them are taken off.
+/// The thread that holds addresses, routes and rules.
+///
+/// When this is dropped its guard resigns for the routers that are Active still, and takes everything off soon after;
+/// without a guard the thread itself takes everything off at once.
 pub struct Keeper {
-    setups: Option<mpsc::Sender<Setup>>,
+    tasks: Option<mpsc::Sender<Task>>,
     wake: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,12 +74,12 @@ impl Keeper {
     /// Starts the thread. Needs CAP_NET_ADMIN and CAP_NET_RAW.
     pub fn start(settings: Settings) -> io::Result<(Self, KeeperOrders, reports::Receiver<Report>)> {
         let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
-        let (setups, setups_in) = mpsc::channel();
+        let (tasks, tasks_in) = mpsc::channel();
         let (orders, orders_in) = mpsc::channel();
         let (reports, reports_out) = reports::channel(REPORTS);
-        let thread = Thread::new(settings, Arc::clone(&wake), setups_in, orders_in, Reports(reports))?;
+        let thread = Thread::new(settings, Arc::clone(&wake), tasks_in, orders_in, Reports(reports))?;
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || thread.run())?;
-        let keeper = Self { setups: Some(setups), wake: Arc::clone(&wake), thread: Some(thread) };
+        let keeper = Self { tasks: Some(tasks), wake: Arc::clone(&wake), thread: Some(thread) };
         Ok((keeper, KeeperOrders { orders, wake }, reports_out))
     }
 
@@ -84,8 +87,17 @@ impl Keeper {
     /// and not held is taken off, except for an owner's addresses. What is held follows at once, unless the router
     /// is not there any more: then it is held until it is released.
     pub fn configure(&self, setup: Setup) {
-        if let Some(setups) = &self.setups {
-            let _ended = setups.send(setup);
+        self.tell(Task::Configure(setup));
+    }
+
+    /// Takes everything off, and returns when that is done. Nobody resigns: no router is Active any more.
+    pub fn end(self) {
+        self.tell(Task::End);
+    }
+
+    fn tell(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            let _ended = tasks.send(task);
             wake(&self.wake);
         }
     }
@@ -93,7 +105,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.setups = None;
+        self.tasks = None;
         wake(&self.wake);
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();

@@ -27,6 +27,14 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// What is taken off is put back at once; whoever does that again and again finds a pause.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What the daemon wants.
+pub(super) enum Task {
+    Configure(Setup),
+    /// Nothing is to be held any more.
+    End,
+}
+
+/// What VRRP's thread wants.
 pub(super) enum Order {
     Hold(Arc<str>),
     Announce(Arc<str>),
@@ -35,7 +43,7 @@ pub(super) enum Order {
 
 pub(super) struct Thread {
     wake: Arc<OwnedFd>,
-    setups: Receiver<Setup>,
+    tasks: Receiver<Task>,
     orders: Receiver<Order>,
     reports: Reports,
     ledger: Ledger,
@@ -49,18 +57,27 @@ pub(super) struct Thread {
     retry: Duration,
 }
 
+/// What comes after the tasks.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Turn,
+    End,
+    /// The keeper was dropped: routers may be Active still.
+    Abandon,
+}
+
 impl Thread {
     pub(super) fn new(
         settings: Settings,
         wake: Arc<OwnedFd>,
-        setups: Receiver<Setup>,
+        tasks: Receiver<Task>,
         orders: Receiver<Order>,
         reports: Reports,
     ) -> std::io::Result<Self> {
         let now = clock::now();
         Ok(Self {
             wake,
-            setups,
+            tasks,
             orders,
             ledger: Ledger::default(),
             kernel: Kernel::open(reports.clone())?,
@@ -75,11 +92,15 @@ impl Thread {
         })
     }
 
-    /// Until the keeper is dropped.
+    /// Until the keeper ends or is dropped.
     pub(super) fn run(mut self) {
         // VRRP's thread comes first; what it reports of itself holds for this one too.
         let _as_far_as_permitted = realtime::claim(realtime::FOREMOST - 1);
-        while self.take_setups() {
+        let next = loop {
+            match self.take_tasks() {
+                Next::Turn => {}
+                end => break end,
+            }
             self.take_orders();
             self.take_notices();
             let now = clock::now();
@@ -89,8 +110,10 @@ impl Thread {
             let tend_at = self.warden.tend(now, &self.ledger, &self.kernel);
             self.published.update(&self.ledger, &self.kernel.links);
             self.wait(tend_at.map_or(self.check_at, |at| at.min(self.check_at)));
+        };
+        if next == Next::End || !self.warden.abandon() {
+            self.let_go();
         }
-        self.let_go();
     }
 
     fn wait(&self, until: Instant) {
@@ -103,28 +126,31 @@ impl Thread {
         let _nothing = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
-    /// Whether the keeper is still there.
-    fn take_setups(&mut self) -> bool {
+    fn take_tasks(&mut self) -> Next {
         loop {
-            match self.setups.try_recv() {
-                Ok(Setup { config, holdings, watched }) => {
-                    let before = self.ledger.configure(holdings);
-                    self.warden.configure(&config);
-                    self.published.watch(watched);
-                    self.refusal.refuse(self.ledger.refused());
-                    let followed: BTreeSet<_> = before.iter().map(|(router, _)| Arc::clone(router)).collect();
-                    self.kernel.have_macvlans(&self.ledger.macvlans());
-                    self.take_notices();
-                    let new = self.carry_out(&followed, before);
-                    for router in &followed {
-                        self.announce(router, |address| new.contains(address));
-                    }
-                    self.check(clock::now());
-                }
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+            match self.tasks.try_recv() {
+                Ok(Task::Configure(setup)) => self.configure(setup),
+                Ok(Task::End) => return Next::End,
+                Err(TryRecvError::Empty) => return Next::Turn,
+                Err(TryRecvError::Disconnected) => return Next::Abandon,
             }
         }
+    }
+
+    fn configure(&mut self, setup: Setup) {
+        let Setup { config, holdings, watched } = setup;
+        let before = self.ledger.configure(holdings);
+        self.warden.configure(&config);
+        self.published.watch(watched);
+        self.refusal.refuse(self.ledger.refused());
+        let followed: BTreeSet<_> = before.iter().map(|(router, _)| Arc::clone(router)).collect();
+        self.kernel.have_macvlans(&self.ledger.macvlans());
+        self.take_notices();
+        let new = self.carry_out(&followed, before);
+        for router in &followed {
+            self.announce(router, |address| new.contains(address));
+        }
+        self.check(clock::now());
     }
 
     /// Carries out all orders that wait, as if they were one.

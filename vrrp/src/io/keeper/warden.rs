@@ -107,8 +107,15 @@ impl Warden {
         }
     }
 
+    /// Leaves to the guard what is held; whether there is one.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.guard.take().is_some_and(|guard| !guard.has_ended())
+    }
+
     fn lose(&mut self, why: &str) {
-        self.guard = None;
+        if let Some(guard) = self.guard.take() {
+            guard.kill();
+        }
         self.plans.clear();
         if !std::mem::replace(&mut self.lamented, true) {
             self.reports.send(Report::Unguarded { why: why.to_owned() });

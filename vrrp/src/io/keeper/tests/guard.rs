@@ -1,7 +1,7 @@
 //! The guard of a process that is killed. The test starts itself again, as the daemon and as the daemon's guard.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write, stdin};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::io::socket::{Buffer, Listener};
 use crate::io::tests::router;
 use crate::io::{Inbox, Orders, clock};
 
-const NAME: &str = "io::keeper::tests::guard::a_guard_resigns_and_lets_go_for_a_daemon_that_was_killed";
+const NAME: &str = "io::keeper::tests::guard::a_guard_resigns_and_lets_go_for_a_daemon_that_has_not";
 
 /// Those of this test in a role of its own.
 fn arguments(role: &str) -> [String; 4] {
@@ -48,18 +48,23 @@ impl Daemon {
 }
 
 #[test]
-fn a_guard_resigns_and_lets_go_for_a_daemon_that_was_killed() {
+fn a_guard_resigns_and_lets_go_for_a_daemon_that_has_not() {
     match std::env::args().next_back().as_deref() {
         Some("as-guard") => assert_eq!(guard::main(), std::process::ExitCode::SUCCESS),
         Some("as-daemon") => daemon(),
-        _ => test(),
+        _ => {
+            test("SIGKILL", |daemon| daemon.kill().unwrap());
+            test("the dropped keeper", |daemon| {
+                daemon.stdin.as_mut().unwrap().write_all(b"drop it\n").unwrap()
+            });
+        }
     }
 }
 
-fn test() {
+fn test(what: &str, fail: impl FnOnce(&mut Child)) {
     let [host, peer] = Host::pair();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(arguments("as-daemon")).stdout(Stdio::piped());
+    command.args(arguments("as-daemon")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut daemon = Daemon(host.run(move || command.spawn()).unwrap());
     let mut said = BufReader::new(daemon.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut says = |words: &str| assert!(said.any(|line| line.contains(words)), "the daemon says: {words}");
@@ -75,18 +80,17 @@ fn test() {
     let index = peer.index("eth0");
     let listener = peer.run(move || Listener::open(Family::Ipv4, index)).unwrap();
     let start = clock::now();
-    daemon.0.kill().unwrap();
+    fail(&mut daemon.0);
     let mut buffer = Buffer::new();
     let mut heard =
         || listener.receive(&mut buffer).unwrap().map(|packet| (packet.source, packet.message.to_vec()));
     let (source, message) = until(&mut heard, Option::is_some, "a resignation").unwrap();
-    println!("from SIGKILL to the resignation: {:?}", clock::now() - start);
+    println!("from {what} to the resignation: {:?}", clock::now() - start);
     assert_eq!((source.to_string().as_str(), message[1], message[2]), ("10.0.0.1", 7, 0));
     until(is_there, |there| !there, "no address");
     println!("to the address gone: {:?}", clock::now() - start);
     until(|| host.ip("link show"), |links| !links.contains("vrrp4"), "no macvlan");
     assert!(!host.ip("rule show").contains("10.1.0.0/16"));
-    let _reaped = daemon.0.wait();
 }
 
 fn daemon() {
@@ -104,7 +108,14 @@ fn daemon() {
         watched: BTreeSet::new(),
     });
     orders.hold(&front());
+    let dropped = std::thread::spawn(|| {
+        let _asked = stdin().lines().next();
+        drop(keeper);
+        // Not gone itself, so that this cannot be what the guard has seen.
+        stdin().lines().count();
+    });
     while let Some(report) = reports.blocking_recv() {
         println!("{report}");
     }
+    dropped.join().unwrap();
 }
