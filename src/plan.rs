@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use tidegate_engine::Initially;
+use tidegate_engine::{Initially, Mode};
 
 use crate::config::show::{duration, file, list, or_none, quoted};
 use crate::config::{Check, Dataplane, Director, Model, Persistence, VirtualServer, question};
@@ -105,6 +105,7 @@ impl Description {
             ("sorry_server", or_none(it.sorry_server.map(|it| it.address))),
             ("sorry_server.forwarding", or_none(it.sorry_server.map(|it| it.forwarding))),
             ("slow_start", duration(it.slow_start)),
+            ("overload.mode", overload(it.overload).to_owned()),
         ]);
         self.add(section, values);
     }
@@ -174,7 +175,7 @@ pub(crate) fn keep_fixed(running: &Director, new: &mut Director) -> Vec<&'static
     pairs.filter(|(kept, wanted)| kept != wanted).map(|((key, _), _)| key).collect()
 }
 
-fn director(it: &Director) -> [(&'static str, String); 12] {
+fn director(it: &Director) -> [(&'static str, String); 13] {
     [
         ("id", quoted(&it.id)),
         ("control_socket", file(&it.control_socket)),
@@ -184,6 +185,7 @@ fn director(it: &Director) -> [(&'static str, String); 12] {
         ("proxy_threads", or_none(it.proxy_threads)),
         ("max_concurrent_checks", it.max_concurrent_checks.to_string()),
         ("max_concurrent_scripts", it.max_concurrent_scripts.to_string()),
+        ("state_file", or_none(it.state_file.as_deref().map(file))),
         ("log.format", it.log.format.to_string()),
         ("log.level", it.log.level.to_string()),
         ("ipvs.timeouts", it.ipvs.timeouts.to_string()),
@@ -214,6 +216,15 @@ fn persistence(it: &Persistence) -> String {
     let Persistence { timeout, prefix_v4, prefix_v6 } = it;
     let timeout = duration(*timeout);
     format!("{{ timeout = {timeout}, prefix_v4 = {prefix_v4}, prefix_v6 = {prefix_v6} }}")
+}
+
+/// As it is written.
+pub(crate) fn overload(it: Mode) -> &'static str {
+    match it {
+        Mode::Protect => "protect",
+        Mode::Observe => "observe",
+        Mode::Off => "off",
+    }
 }
 
 fn initially(it: Initially) -> &'static str {

@@ -101,7 +101,7 @@ impl Probes {
             hysteresis: configured.hysteresis,
             sorry_server: configured.sorry_server.map(|it| it.address),
             slow_start: configured.slow_start,
-            overload: engine::Mode::Off,
+            overload: configured.overload,
             checks: configured.checks.iter().map(check).collect(),
             real_servers: configured.real_servers.iter().map(&mut real_server).collect(),
         }

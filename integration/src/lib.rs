@@ -15,6 +15,7 @@ pub mod keepalived;
 pub mod lab;
 pub mod namespace;
 pub mod nginx;
+pub mod peak;
 pub mod peer;
 pub mod pki;
 pub mod sockets;

@@ -5,7 +5,9 @@ mod vrrp;
 use std::fmt::Write as _;
 
 use super::units::{age, bytes, count};
-use crate::control::status::{Director, Listen, RealServer, SorryServer, Status, Traffic, VirtualServer};
+use crate::control::status::{
+    Director, Learned, Listen, Overload, RealServer, SorryServer, Status, Traffic, VirtualServer,
+};
 
 /// The whole status; with `colour`, what needs attention stands out.
 pub(super) fn status(status: &Status, colour: bool) -> String {
@@ -92,6 +94,7 @@ fn render_virtual_server(it: &VirtualServer, paint: Paint) -> String {
     let mut text =
         format!("{}  {} {}  {}\n", paint.strong(&it.name), listen.join(", "), it.dataplane, it.scheduler);
     text.push_str(&quorum(it, paint));
+    text.extend(it.overload.as_ref().map(|it| overload(it, paint)));
     for listen in &it.listen {
         text.push_str(&listener(listen, paint));
     }
@@ -112,6 +115,40 @@ fn quorum(it: &VirtualServer, paint: Paint) -> String {
         quorum.gained_at,
         quorum.lost_below,
     )
+}
+
+/// Whether servers are short is for an operator to see also when nobody was hurt.
+fn overload(it: &Overload, paint: Paint) -> String {
+    if !it.sampled {
+        return format!("  overload {}: the dataplane has counted nothing yet\n", it.mode);
+    }
+    let capacity = match it.capacity {
+        Some(capacity) => format!("{capacity}/s can be served"),
+        None => "no server has been full".to_owned(),
+    };
+    let mut text = format!("  overload {}: {}/s asked for, {capacity}", it.mode, it.demand);
+    if it.turned_away > 0.0 {
+        let _ =
+            write!(text, ", {}", paint.bad(&format!("{}/s turned away: servers are short", it.turned_away)));
+    }
+    text + "\n"
+}
+
+fn learned(it: &Learned) -> String {
+    let mut parts = Vec::new();
+    match it.stand.as_str() {
+        "kept" => parts.push("kept: it serves clients, whatever its checks say".to_owned()),
+        "held" => parts.push("held back: it has fallen too often".to_owned()),
+        _ => {}
+    }
+    if let Some(cap) = it.cap {
+        let mut part = format!("at most {} connections", count(cap.into()));
+        if let Some((now, rest)) = it.residence_ms.zip(it.residence_at_rest_ms) {
+            let _ = write!(part, ", which take {now} ms now and {rest} ms when none waits");
+        }
+        parts.push(part);
+    }
+    parts.join("; ")
 }
 
 fn listener(it: &Listen, paint: Paint) -> String {
@@ -216,6 +253,7 @@ fn why(it: &RealServer) -> String {
     } else if it.advised_weight.is_some() {
         parts.push(format!("weight by its checks, configured {}", it.configured_weight));
     }
+    parts.extend(it.overload.as_ref().map(learned));
     if it.traffic.connect_failures > 0 {
         parts.push(format!("{} failed connects", count(it.traffic.connect_failures)));
     }
@@ -265,6 +303,7 @@ mod tests {
             advised_weight: None,
             drained: false,
             max_connections: 0,
+            overload: None,
             traffic: Traffic::default(),
             checks: Vec::new(),
         }

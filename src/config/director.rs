@@ -1,6 +1,6 @@
 //! `[director]`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -12,6 +12,9 @@ use super::{Context, ipvs};
 
 /// Where the control socket is unless the configuration says otherwise.
 pub const CONTROL_SOCKET: &str = "/run/tidegate/control.sock";
+
+/// Where what was learned is kept unless the configuration says otherwise, on hosts that have the folder.
+const STATE_FILE: &str = "/var/lib/tidegate/learned.json";
 
 /// The longest path that fits in a `sockaddr_un` (unix(7)) with its terminating zero.
 const SOCKET_PATH: usize = 107;
@@ -27,6 +30,7 @@ impl Default for Director {
             proxy_threads: None,
             max_concurrent_checks: 10_000,
             max_concurrent_scripts: 32,
+            state_file: None,
             log: Log { format: LogFormat::default(), level: LogLevel::default() },
             ipvs: Ipvs::default(),
         }
@@ -34,7 +38,7 @@ impl Default for Director {
 }
 
 pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> Director {
-    let mut director = Director::default();
+    let mut director = Director { state_file: default_state_file(), ..Director::default() };
     if let Some(id) = table.take("id", text(64)) {
         director.id = id.value;
     }
@@ -54,6 +58,9 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> Director {
     }
     if let Some(most) = table.take("max_concurrent_scripts", integer(1..=10_000)) {
         director.max_concurrent_scripts = most.value;
+    }
+    if let Some(path) = table.take("state_file", state_file) {
+        director.state_file = path.value;
     }
     if let Some(table) = table.table("log", "[director.log]") {
         director.log = log(table);
@@ -90,6 +97,19 @@ fn socket_path(value: &DeValue<'_>) -> Result<PathBuf, String> {
         return Err(format!("must be an absolute path of at most {SOCKET_PATH} bytes"));
     }
     Ok(PathBuf::from(path))
+}
+
+fn default_state_file() -> Option<PathBuf> {
+    Some(PathBuf::from(STATE_FILE)).filter(|it| it.parent().is_some_and(Path::is_dir))
+}
+
+/// An empty one: nothing is kept.
+fn state_file(value: &DeValue<'_>) -> Result<Option<PathBuf>, String> {
+    match string(value)? {
+        "" => Ok(None),
+        path if path.starts_with('/') && !path.contains('\0') => Ok(Some(PathBuf::from(path))),
+        _ => Err("must be an absolute path, or empty to keep nothing".to_owned()),
+    }
 }
 
 pub(super) fn host_name() -> String {

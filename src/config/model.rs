@@ -56,6 +56,8 @@ pub struct Director {
     pub max_concurrent_checks: u32,
     /// Programs of checks that may run at the same time.
     pub max_concurrent_scripts: u32,
+    /// Where what was learned about real servers is kept over a restart; none: nowhere.
+    pub state_file: Option<PathBuf>,
     /// `[director.log]`
     pub log: Log,
     /// `[director.ipvs]`
@@ -170,6 +172,8 @@ pub struct VirtualServer {
     pub sorry_server: Option<SorryServer>,
     /// The ramp after a recovery; zero for none.
     pub slow_start: Duration,
+    /// `overload.mode`
+    pub overload: tidegate_engine::Mode,
     /// All must pass; empty (`type = "none"`): the servers are always healthy.
     pub checks: Vec<Check>,
     /// Sorted by address; addresses are unique.

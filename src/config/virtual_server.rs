@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_engine::Mode;
 use toml::de::DeValue;
 
 use super::check;
@@ -45,7 +46,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     let (persistence, engine) = persistence(&mut table, dataplane, protocol);
     let quorum = table.take("quorum", integer(1..=u64::from(u32::MAX)));
     let hysteresis = table.take("hysteresis", integer(0..=u64::from(u32::MAX)));
-    overload(&mut table);
+    let overload = overload(&mut table, dataplane);
 
     let forwarding = forwarding::read(&mut table, dataplane, Forwarding::Nat);
     let port = ports_of_real_servers(&listen, protocol);
@@ -80,6 +81,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
         slow_start: table
             .take("slow_start", duration(Duration::ZERO..=DAY))
             .map_or(Duration::ZERO, |it| it.value),
+        overload,
         checks,
         real_servers,
     };
@@ -168,14 +170,16 @@ fn persistence_engine(
     table.take("engine", one_of(&[("sip", "sip")])).map(|it| it.value.into())
 }
 
-/// Only `mode = "off"` so far, which is what happens without it.
-fn overload(table: &mut Table<'_>) {
-    let Some(mut table) = table.table("overload", "[virtual_server.overload]") else { return };
-    table.require("mode", |value| match value.as_str() {
-        Some(mode @ ("protect" | "observe")) => Err(format!("\"{mode}\" is not available in this version")),
-        _ => one_of(&[("off", ())])(value),
+fn overload(table: &mut Table<'_>, dataplane: DataplaneKind) -> Mode {
+    let Some(mut table) = table.table("overload", "[virtual_server.overload]") else { return Mode::Off };
+    let mode = table.require("mode", |value| match (dataplane, value.as_str()) {
+        (DataplaneKind::Ipvs, Some("protect")) => {
+            Err("\"protect\" is not available with dataplane \"ipvs\" in this version".to_owned())
+        }
+        _ => one_of(&[("protect", Mode::Protect), ("observe", Mode::Observe), ("off", Mode::Off)])(value),
     });
     table.finish();
+    mode.map_or(Mode::Off, |it| it.value)
 }
 
 impl Context {

@@ -104,6 +104,9 @@ pub struct VirtualServer {
     pub quorum: Quorum,
     /// The stand-in, if there is one.
     pub sorry_server: Option<SorryServer>,
+    /// Demand against capacity; null while the overload protection is off.
+    #[serde(default)]
+    pub overload: Option<Overload>,
     /// The pool, sorted by address.
     pub real_servers: Vec<RealServer>,
 }
@@ -144,6 +147,40 @@ pub struct Quorum {
     pub lost_below: u64,
 }
 
+/// Demand against capacity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overload {
+    /// `protect` or `observe`.
+    pub mode: String,
+    /// The dataplane is counting; if not, the checks decide alone.
+    pub sampled: bool,
+    /// Connections per second that are served or turned away.
+    pub demand: f64,
+    /// Connections per second that the real servers in service can serve; null while that is not known of all.
+    pub capacity: Option<f64>,
+    /// Connections per second that are turned away, or given to the sorry server.
+    pub turned_away: f64,
+}
+
+/// What the overload protection knows of a real server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// `as checked`, `kept` (it serves, whatever its checks say) or `held` (it has fallen too often).
+    pub stand: String,
+    /// The most connections now: the least of what was learned, configured, and allowed after a return; null: any.
+    pub cap: Option<u32>,
+    /// What was learned; null: nothing has been held back yet.
+    pub learned_cap: Option<u32>,
+    /// How long a connection lasts now; null: too few have ended.
+    pub residence_ms: Option<f64>,
+    /// How long when none waits; null: not known yet.
+    pub residence_at_rest_ms: Option<f64>,
+    /// How sure the latter is, from 0 to 1.
+    pub sureness: f64,
+    /// Connections that end per second.
+    pub rate: f64,
+}
+
 /// The stand-in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SorryServer {
@@ -180,6 +217,9 @@ pub struct RealServer {
     pub drained: bool,
     /// The most connections; 0: no limit.
     pub max_connections: u32,
+    /// What the overload protection knows of it; null while that is off.
+    #[serde(default)]
+    pub overload: Option<Learned>,
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: Traffic,

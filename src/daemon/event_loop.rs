@@ -19,6 +19,8 @@ use super::flood::Flood;
 use super::loader::{Loaded, Loader};
 use super::notify::{Notifier, watchdog_interval};
 use super::runners::Runners;
+use super::sampler::{Sample, Sampler};
+use super::state_file::StateFile;
 use crate::clock;
 use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Feed, Request};
@@ -62,6 +64,8 @@ pub(super) struct EventLoop {
     /// Virtual servers whose place in the desired table is to be made anew at the end of the turn.
     changed: BTreeSet<Arc<str>>,
     dataplanes: Dataplanes,
+    sampler: Sampler,
+    state_file: StateFile,
     failover: Failover,
     notifier: Notifier,
     queues: Queues,
@@ -83,6 +87,7 @@ struct Queues {
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
     reports: mpsc::Receiver<(DataplaneKind, Report)>,
+    samples: mpsc::Receiver<Sample>,
     loads: mpsc::Receiver<Loaded>,
     load: Loader,
     handed_over: mpsc::Receiver<()>,
@@ -95,6 +100,7 @@ enum Turn {
     Observations(Vec<Observation>),
     Request(Request),
     Report(DataplaneKind, Report),
+    Sample(Sample),
     Hangup,
     Loaded(Loaded),
     Failover(failover::News),
@@ -131,6 +137,7 @@ impl EventLoop {
             }
         });
         let now = clock::now();
+        let (sampler, samples) = Sampler::new(now, dataplanes.counter_sources());
         let mut this = Self {
             file,
             model: Model { director: model.director.clone(), ..Model::default() },
@@ -151,11 +158,14 @@ impl EventLoop {
             desired: Table::new(),
             changed: BTreeSet::new(),
             dataplanes,
+            sampler,
+            state_file: StateFile::new(now, model.director.state_file.clone()),
             notifier: Notifier::start()?,
             queues: Queues {
                 observations: observed,
                 requests,
                 reports,
+                samples,
                 loads,
                 load: Loader::new(loader, load),
                 handed_over,
@@ -168,6 +178,9 @@ impl EventLoop {
         };
         this.failover.configure(&model)?;
         this.apply(now, model);
+        if let Some(learned) = this.state_file.read() {
+            this.engine.recall(&learned);
+        }
         Ok(this)
     }
 
@@ -202,6 +215,7 @@ impl EventLoop {
                 Turn::Observations(batch) => self.observe(now, batch),
                 Turn::Request(request) => self.answer(now, request),
                 Turn::Report(kind, report) => self.take_report(kind, report),
+                Turn::Sample(sample) => self.sample(now, &sample),
                 Turn::Hangup => self.load(),
                 Turn::Loaded(result) => self.loaded(now, result),
                 Turn::Failover(failover::News::Ended) if self.is_stopping() => self.failover.end(),
@@ -215,6 +229,7 @@ impl EventLoop {
                 Turn::Terminate(signal) => {
                     if self.is_stopping() {
                         info!(signal, "told to stop again: the director stops now");
+                        self.state_file.keep_last(self.engine.learned()).await;
                         return Ok(());
                     }
                     self.stop(now, signal);
@@ -229,7 +244,10 @@ impl EventLoop {
                     if now.duration_since(self.started) >= FIRST_TABLE {
                         self.begin();
                     }
+                    self.sampler.ask(now, &self.model.virtual_servers);
+                    self.state_file.keep(now, || self.engine.learned()).await;
                     if self.heartbeat(now).await? {
+                        self.state_file.keep_last(self.engine.learned()).await;
                         return Ok(());
                     }
                 }
@@ -263,6 +281,18 @@ impl EventLoop {
             );
             self.take(now, effects);
         }
+    }
+
+    /// Tells the overload protection what the dataplanes have counted.
+    fn sample(&mut self, now: Instant, sample: &Sample) {
+        let mut effects = Effects::default();
+        for traffic in sample.traffic(&self.model.virtual_servers) {
+            let Effects { events, changed } = self.engine.handle(now, Input::Traffic(traffic));
+            effects.events.extend(events);
+            effects.changed.extend(changed);
+        }
+        self.sampler.taken(sample.asked());
+        self.take(now, effects);
     }
 
     fn answer(&mut self, now: Instant, request: Request) {
@@ -509,6 +539,7 @@ impl Queues {
             Some(()) = self.handed_over.recv() => Turn::HandedOver,
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some((kind, report)) = self.reports.recv() => Turn::Report(kind, report),
+            Some(sample) = self.samples.recv() => Turn::Sample(sample),
             batch = self.observations.recv() => batch.map_or(Turn::NoChecks, Turn::Observations),
             () = until(deadline) => Turn::Deadline,
             _ = heartbeat.tick() => Turn::Heartbeat,

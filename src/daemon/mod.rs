@@ -17,7 +17,9 @@ mod loader;
 mod logging;
 mod notify;
 mod runners;
+mod sampler;
 mod snapshot;
+mod state_file;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};

@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
-use tidegate_engine::{CheckStatus, Health, RealServerStatus, Run, Verdict, VirtualServerStatus};
+use tidegate_engine::{
+    CheckStatus, Health, OverloadStatus, RealServerStatus, Run, ServerOverloadStatus, Stand, Verdict,
+    VirtualServerStatus,
+};
 
 use super::event_loop::EventLoop;
-use crate::config;
 use crate::control::status::{
-    Check, Checks, Configuration, Dataplane, Director, Listen, Outcome, Quorum, RealServer, SorryServer,
-    Status, Traffic, VirtualServer, milliseconds, seconds,
+    Check, Checks, Configuration, Dataplane, Director, Learned, Listen, Outcome, Overload, Quorum,
+    RealServer, SorryServer, Status, Traffic, VirtualServer, milliseconds, seconds,
 };
+use crate::{config, plan};
 
 impl EventLoop {
     /// What is, without the dataplane's numbers.
@@ -92,6 +95,7 @@ impl EventLoop {
                 serving: it.serving,
                 traffic: Traffic::default(),
             }),
+            overload: state.overload.map(overload),
             real_servers: pool.map(|(state, configured)| real_server(now, state, configured)).collect(),
         }
     }
@@ -119,9 +123,43 @@ fn real_server(now: Instant, state: RealServerStatus<'_>, configured: &config::R
         advised_weight: state.advised_weight,
         drained: state.drained,
         max_connections: configured.max_connections,
+        overload: state.overload.map(learned),
         traffic: Traffic::default(),
         checks: state.checks().map(|it| check(now, it)).collect(),
     }
+}
+
+fn overload(it: OverloadStatus) -> Overload {
+    Overload {
+        mode: plan::overload(it.mode).to_owned(),
+        sampled: it.sampled,
+        demand: tenths(it.demand),
+        capacity: it.capacity.map(tenths),
+        turned_away: tenths(it.turned_away),
+    }
+}
+
+fn learned(it: ServerOverloadStatus) -> Learned {
+    let stand = match it.stand {
+        Stand::AsChecked => "as checked",
+        Stand::Kept => "kept",
+        Stand::Held => "held",
+    };
+    let (now, at_rest) = it.residence;
+    Learned {
+        stand: stand.to_owned(),
+        cap: it.cap,
+        learned_cap: it.learned,
+        residence_ms: now.map(|it| tenths(it * 1e3)),
+        residence_at_rest_ms: at_rest.map(|it| tenths(it * 1e3)),
+        sureness: (it.sureness * 1e2).round() / 1e2,
+        rate: tenths(it.rate),
+    }
+}
+
+/// More digits say nothing to anybody.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 fn check(now: Instant, state: CheckStatus<'_>) -> Check {

@@ -1,11 +1,12 @@
 //! From a virtual server and the engine's decision to the services that a dataplane should hold. Pure.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tidegate_engine::{self as engine, Desired, Role};
+use tidegate_engine::{self as engine, Desired, Mode, Role};
 
 use super::table::{Attributes, Destination, Service, ServiceKey};
-use crate::config::{Dataplane, IpvsOnDown, VirtualServer};
+use crate::config::{Dataplane, DataplaneKind, IpvsOnDown, VirtualServer};
 
 /// The services of one virtual server: one for each of its addresses.
 pub fn services(
@@ -20,7 +21,7 @@ pub fn services(
             scheduler_flags: configured.scheduler_flags,
             persistence: configured.persistence,
             dataplane: configured.dataplane.clone(),
-            overflow: None,
+            overflow: overflow(configured),
         },
         destinations: pool.map(|it| (it.address, destination(configured, it))).collect(),
     });
@@ -35,6 +36,12 @@ fn keeps_the_dead(configured: &VirtualServer) -> bool {
     }
 }
 
+/// Who takes what the pool has no room for, before it is turned away.
+fn overflow(configured: &VirtualServer) -> Option<SocketAddr> {
+    let takes = configured.dataplane.kind() == DataplaneKind::Proxy && configured.overload == Mode::Protect;
+    configured.sorry_server.as_ref().filter(|_| takes).map(|it| it.address)
+}
+
 fn destination(configured: &VirtualServer, decided: &engine::Destination) -> Destination {
     let engine::Destination { weight, alive, decided: is_decided, .. } = *decided;
     let mut destination = Destination { alive, decided: is_decided, ..Destination::new(weight) };
@@ -42,7 +49,7 @@ fn destination(configured: &VirtualServer, decided: &engine::Destination) -> Des
     match (decided.role, position) {
         (Role::RealServer, Ok(at)) => {
             let server = &configured.real_servers[at];
-            destination.max_connections = server.max_connections;
+            destination.max_connections = decided.cap.unwrap_or(0);
             destination.resume_below = server.resume_below;
             destination.forwarding = server.forwarding;
         }

@@ -49,6 +49,7 @@ fn of_a_virtual_server() {
     assert_eq!((server.quorum, server.hysteresis), (1, 0));
     assert_eq!(server.sorry_server, None);
     assert_eq!(server.slow_start, Duration::ZERO);
+    assert_eq!(server.overload, tidegate_engine::Mode::Off);
     let expected = ProxyOptions {
         on_down: OnDown::Keep,
         connect_timeout: Duration::from_secs(3),
@@ -154,7 +155,7 @@ on_down = "reset"
 connect_timeout = "100ms"
 idle_timeout = "2h"
 proxy_protocol = "v2"
-overload = { mode = "off" }
+overload = { mode = "observe" }
 
 [[virtual_server.check]]
 type = "https"
@@ -190,6 +191,7 @@ type = "http"
     let address = "[2001:db8::1]:8081".parse().unwrap();
     assert_eq!(server.sorry_server, Some(SorryServer { address, forwarding: Forwarding::Nat }));
     assert_eq!(server.slow_start, Duration::from_millis(1500));
+    assert_eq!(server.overload, tidegate_engine::Mode::Observe);
     let expected = ProxyOptions {
         on_down: OnDown::Reset,
         connect_timeout: Duration::from_millis(100),

@@ -1,3 +1,5 @@
+use tidegate_engine::Mode;
+
 use super::{read, refused, right, server, with, wrong};
 
 #[test]
@@ -39,8 +41,12 @@ fn addresses_that_no_host_has() {
 }
 
 #[test]
-fn what_this_version_does_not_have() {
-    refused("overload = { mode = \"observe\" }", "not available in this version");
+fn modes_of_overload_protection() {
+    for (mode, wanted) in [("protect", Mode::Protect), ("observe", Mode::Observe), ("off", Mode::Off)] {
+        assert_eq!(server(&format!("overload = {{ mode = \"{mode}\" }}")).overload, wanted);
+    }
+    refused("overload = { mode = \"on\" }", "protect");
+    refused("overload = {}", "mode");
 }
 
 #[test]
