@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use super::Snapshot;
-use super::socket::Listener;
+use super::socket::Line;
 use crate::Tracked;
 use crate::config::{Config, Family};
 
@@ -44,7 +44,7 @@ struct Shared {
 pub(super) enum Told {
     Link(Link),
     Device { router: Arc<str>, index: u32 },
-    Listener { interface: Arc<str>, index: NonZeroU32, family: Family, outcome: io::Result<Listener> },
+    Listener { interface: Arc<str>, index: NonZeroU32, family: Family, outcome: io::Result<Line> },
     Reload(Config),
     Track { key: Arc<str>, state: Tracked },
     Failover { name: Arc<str>, reply: oneshot::Sender<Result<(), String>> },

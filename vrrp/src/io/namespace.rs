@@ -58,6 +58,16 @@ impl Host {
         }
     }
 
+    /// Makes `slow0`, a link that is up and keeps what it is given.
+    pub(in crate::io) fn add_slow_link(&self) {
+        self.ip("link add slow0 type veth peer name slow1");
+        self.ip("link set slow1 up");
+        self.ip("link set slow0 up");
+        let queue = "qdisc add dev slow0 root tbf rate 8bit burst 1500 limit 100000000".split(' ');
+        let slowed = self.run(move || Command::new("tc").args(queue).status()).unwrap();
+        assert!(slowed.success(), "tc runs (Debian package iproute2)");
+    }
+
     /// What is done there.
     pub(in crate::io) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = sync_channel(1);

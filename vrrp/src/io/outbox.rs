@@ -15,7 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::{mpsc, oneshot};
 
 use super::inbox::{Inbox, Told};
-use super::socket::Listener;
+use super::socket::Line;
 use super::{Event, Snapshot};
 use crate::config::Family;
 
@@ -26,7 +26,7 @@ const WAITING: usize = 1024;
 pub(super) enum Errand {
     Tell(Event),
     Listen { interface: Arc<str>, index: NonZeroU32, family: Family },
-    Close(Listener),
+    Close(Line),
     Report(Vec<oneshot::Sender<Arc<Snapshot>>>, Snapshot),
     Reply(oneshot::Sender<Result<(), String>>, Result<(), String>),
 }
@@ -113,10 +113,10 @@ impl Clerk {
                 }
             }
             Errand::Listen { interface, index, family } => {
-                let outcome = Listener::open(family, index);
+                let outcome = Line::open(family, index);
                 self.inbox.tell(Told::Listener { interface, index, family, outcome });
             }
-            Errand::Close(listener) => drop(listener),
+            Errand::Close(line) => drop(line),
             // Who asked may have gone.
             Errand::Report(to, snapshot) => {
                 let snapshot = Arc::new(snapshot);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::lateness::Lateometer;
 use super::outbox::{Errand, Outbox};
 use super::ports::Ports;
-use super::socket::{Sender, group};
+use super::socket::group;
 use super::{Event, Orders, clock};
 use crate::Action;
 use crate::config::{Peers, Router};
@@ -22,7 +22,6 @@ const REPORT_LATE: Duration = Duration::from_secs(60);
 
 /// Where actions go.
 pub(super) struct Output {
-    sender: Sender,
     orders: Box<dyn Orders>,
     pub(super) outbox: Outbox,
     pub(super) lateness: Lateometer,
@@ -33,9 +32,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(now: Instant, sender: Sender, orders: Box<dyn Orders>, outbox: Outbox) -> Self {
+    pub(super) fn new(now: Instant, orders: Box<dyn Orders>, outbox: Outbox) -> Self {
         Self {
-            sender,
             orders,
             outbox,
             lateness: Lateometer::new(now),
@@ -85,11 +83,12 @@ impl Output {
 
     fn send(&mut self, router: &Router, advert: &Advert, ports: &Ports, destinations: &[IpAddr]) {
         for &destination in destinations {
-            let outcome = match ports.source(router) {
-                None => Err(Errno::ADDRNOTAVAIL.into()),
-                Some(source) => {
+            let outcome = match (ports.source(router), ports.sender(router)) {
+                (None, _) => Err(Errno::ADDRNOTAVAIL.into()),
+                (_, None) => Err(Errno::NETDOWN.into()),
+                (Some(source), Some(sender)) => {
                     packet::encode(advert, router.checksum, source, destination, &mut self.message);
-                    self.sender.send(ports.device(router), source, destination, &self.message)
+                    sender.send(ports.device(router), source, destination, &self.message)
                 }
             };
             self.note(router, destination, outcome);

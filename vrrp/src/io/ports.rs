@@ -1,7 +1,7 @@
 //! The interfaces of the virtual routers: where adverts leave and where they are heard.
 //!
-//! What should be heard (each interface and family of a router) and what is there (the links) are levels; listeners
-//! follow from both. An interface that comes back with another index is another one. To the machine an interface is
+//! What should be heard (each interface and family of a router) and what is there (the links) are levels; lines, each a
+//! listener and a sender, follow from both. An interface that comes back with another index is another one. To the machine an interface is
 //! there for a family once that is heard, so that nobody takes over who is deaf.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use super::Event;
 use super::inbox::Link;
 use super::outbox::{Errand, Outbox};
-use super::socket::Listener;
+use super::socket::{Line, Listener, Sender};
 use crate::Input;
 use crate::config::{Family, Router};
 
@@ -48,7 +48,7 @@ struct Port {
 
 enum Ear {
     Asked,
-    Open(Listener),
+    Open(Line),
     Failed { retry: Instant },
 }
 
@@ -94,16 +94,16 @@ impl Ports {
         interface: &Arc<str>,
         index: NonZeroU32,
         family: Family,
-        outcome: io::Result<Listener>,
+        outcome: io::Result<Line>,
         outbox: &mut Outbox,
     ) {
         let asked = |port: &&mut Port| {
             port.link.index == index.get() && matches!(port.ears.get(&family), Some(Ear::Asked))
         };
         let port = self.ports.get_mut(interface).filter(asked);
-        let outcome = outcome.and_then(|listener| {
-            epoll::add(&*self.epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
-            Ok(Ear::Open(listener))
+        let outcome = outcome.and_then(|line| {
+            epoll::add(&*self.epoll, &line.listener, EventData::new_u64(0), EventFlags::IN)?;
+            Ok(Ear::Open(line))
         });
         match (port, outcome) {
             (Some(port), Ok(open)) => {
@@ -133,7 +133,7 @@ impl Ports {
         port.fail(now, family, error, outbox);
     }
 
-    /// Has listeners opened and closed; the links that are not as the machine knows them, as it should.
+    /// Has lines opened and closed; the links that are not as the machine knows them, as it should.
     pub(super) fn reconcile(&mut self, now: Instant, outbox: &mut Outbox) -> Vec<Input<'static>> {
         let mut changed = Vec::new();
         for (name, port) in &mut self.ports {
@@ -173,9 +173,17 @@ impl Ports {
     pub(super) fn listeners(&self) -> impl Iterator<Item = (&Arc<str>, &Listener)> {
         self.ports.iter().flat_map(|(name, port)| {
             port.ears.values().filter_map(move |ear| {
-                if let Ear::Open(listener) = ear { Some((name, listener)) } else { None }
+                if let Ear::Open(line) = ear { Some((name, &line.listener)) } else { None }
             })
         })
+    }
+
+    /// What sends a router's adverts.
+    pub(super) fn sender(&self, router: &Router) -> Option<&Sender> {
+        match self.ports.get(&router.interface)?.ears.get(&router.family)? {
+            Ear::Open(line) => Some(&line.sender),
+            Ear::Asked | Ear::Failed { .. } => None,
+        }
     }
 
     /// The index of the device by which a router's adverts leave; 0: there is none.
@@ -217,9 +225,9 @@ fn ask(now: Instant, interface: &Arc<str>, index: NonZeroU32, family: Family, ou
 }
 
 fn close(ear: Ear, epoll: &OwnedFd, outbox: &mut Outbox) {
-    if let Ear::Open(listener) = ear {
+    if let Ear::Open(line) = ear {
         // Not when it is closed: the clerk may be late.
-        let _was_in_it = epoll::delete(epoll, &listener);
-        outbox.put(Errand::Close(listener));
+        let _was_in_it = epoll::delete(epoll, &line.listener);
+        outbox.put(Errand::Close(line));
     }
 }

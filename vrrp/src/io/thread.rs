@@ -65,6 +65,8 @@ enum Next {
 impl Thread {
     /// Makes the calling thread the one, and opens what it needs.
     pub(super) fn open(inbox: Inbox, orders: Box<dyn Orders>, outbox: Outbox) -> io::Result<Self> {
+        // Each interface gets its own later: this tells at once where none is permitted.
+        drop(Sender::open()?);
         let scheduling = realtime::claim(realtime::FOREMOST);
         let now = clock::now();
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
@@ -74,7 +76,7 @@ impl Thread {
         Ok(Self {
             machine: Machine::new(now),
             ports: Ports::new(epoll.clone()),
-            output: Output::new(now, Sender::open()?, orders, outbox),
+            output: Output::new(now, orders, outbox),
             inbox,
             buffer: Buffer::new(),
             batch: Vec::new(),

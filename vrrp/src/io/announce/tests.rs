@@ -1,5 +1,4 @@
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 
 use super::Announcer;
 use crate::io::clock;
@@ -13,12 +12,7 @@ const MANY: u32 = 2000;
 #[test]
 fn a_link_that_takes_nothing_is_not_waited_for_and_keeps_no_other_back() {
     let [host, _peer] = Host::pair();
-    host.ip("link add slow0 type veth peer name slow1");
-    host.ip("link set slow1 up");
-    host.ip("link set slow0 up");
-    let queue = "qdisc add dev slow0 root tbf rate 8bit burst 1500 limit 100000000".split(' ');
-    let slowed = host.run(move || Command::new("tc").args(queue).status()).unwrap();
-    assert!(slowed.success(), "tc runs (Debian package iproute2)");
+    host.add_slow_link();
 
     let mut links = Links::default();
     for name in ["eth0", "slow0"] {

@@ -1,7 +1,8 @@
 //! Raw sockets of protocol 112.
 //!
-//! A [`Listener`] hears one family on one interface. A [`Sender`] sends everything: interface and source are told
-//! with each packet, so that it outlives interfaces and can send through a macvlan from its parent's addresses.
+//! A [`Listener`] hears one family on one interface. A [`Sender`] can send everything: interface and source are told
+//! with each packet, so that it can send through a macvlan from its parent's addresses. But what a stuck interface
+//! does not take stays in its sender's buffer, until that is full: so each [`Line`] has its own.
 
 mod ipv4;
 mod listener;
@@ -9,6 +10,7 @@ mod sender;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -43,6 +45,19 @@ pub(super) struct Packet<'a> {
     pub ttl: u8,
     /// What is in it.
     pub message: &'a [u8],
+}
+
+/// One family on one interface: both directions.
+pub(super) struct Line {
+    pub listener: Listener,
+    pub sender: Sender,
+}
+
+impl Line {
+    /// As [`Listener::open`].
+    pub(super) fn open(family: Family, index: NonZeroU32) -> io::Result<Self> {
+        Ok(Self { listener: Listener::open(family, index)?, sender: Sender::open()? })
+    }
 }
 
 fn open(family: Family) -> io::Result<Socket> {

@@ -51,6 +51,35 @@ async fn what_cannot_be_sent_is_told_once_and_then_counted() {
 }
 
 #[tokio::test]
+async fn a_link_that_takes_nothing_keeps_no_advert_back_on_another() {
+    let [one, two] = Host::pair();
+    one.add_slow_link();
+    let slow = Router {
+        name: "slow".into(),
+        interface: "slow0".into(),
+        interval: Duration::from_millis(10),
+        ..router(Family::Ipv6, 100)
+    };
+    let mut high = Director::start(one, 1, vec![Arc::new(router(Family::Ipv6, 150)), Arc::new(slow)]);
+    let index = high.host.index("slow0").get();
+    high.inbox.link(Link { interface: "slow0".into(), index, ..high.link(1) });
+    let mut low = Director::start(two, 2, vec![Arc::new(router(Family::Ipv6, 100))]);
+    low.becomes(State::Backup).await;
+    let failed = |event| match event {
+        Event::SendFailed { router, .. } => Some(router),
+        _ => None,
+    };
+    assert_eq!(&*high.event(failed).await, "slow");
+    let before = low.status().await.counters;
+    let mut now = before.clone();
+    while now.received < before.received + 10 {
+        assert_eq!(now.transitions, before.transitions);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        now = low.status().await.counters;
+    }
+}
+
+#[tokio::test]
 async fn nobody_becomes_active_who_cannot_hear() {
     let [one, _two] = Host::pair();
     let mut director = Director::start(one, 1, vec![Arc::new(router(Family::Ipv4, 100))]);
