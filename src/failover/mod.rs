@@ -139,11 +139,6 @@ impl Failover {
         match news {
             News::Event(Event::Changed(transition)) => return self.changed(transition, model),
             News::Event(event) => log_event(&event),
-            News::Report(Report::Link { interface, up }) => {
-                if let Some(running) = &self.running {
-                    running.vrrp.track(format!("interface {interface}").into(), tracked(up));
-                }
-            }
             News::Report(report) => log_report(&report),
             News::Correction(Correction { lost, active }) => {
                 warn!(lost, "changes of virtual routers were told to nobody: the director was too busy");
@@ -309,7 +304,7 @@ fn log_event(event: &Event) {
 
 fn log_report(report: &Report) {
     match report {
-        Report::Mended { .. } | Report::Guarded | Report::Link { .. } => info!("{report}"),
+        Report::Mended { .. } | Report::Guarded => info!("{report}"),
         Report::PutBack { .. } | Report::TakenOff { .. } => warn!("{report}"),
         Report::Failed { .. } | Report::Unguarded { .. } | Report::Trouble { .. } => error!("{report}"),
     }

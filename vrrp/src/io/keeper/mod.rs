@@ -36,7 +36,7 @@ const REPORTS: usize = 1024;
 
 /// What a keeper works with.
 pub struct Settings {
-    /// Where links and macvlans are told.
+    /// Where links, macvlans and tracked interfaces are told.
     pub inbox: Inbox,
     /// What lets go of everything should this process die; none: nothing does.
     pub guard: Option<Program>,
@@ -49,7 +49,7 @@ pub struct Setup {
     pub config: Config,
     /// What each would hold, by its name.
     pub holdings: BTreeMap<Arc<str>, Arc<Holding>>,
-    /// Interfaces of which [`Report::Link`] is wanted.
+    /// Interfaces that are tracked: each is told to the inbox as `interface NAME`.
     pub watched: BTreeSet<Arc<str>>,
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::ledger::Ledger;
 use super::macvlan::Macvlan;
-use super::report::{Report, Reports};
+use crate::Tracked;
+use crate::io::inbox::Told;
 use crate::io::links::Links;
 use crate::io::{Inbox, Link};
 
 pub(super) struct Published {
     inbox: Inbox,
-    reports: Reports,
     watched: BTreeSet<Arc<str>>,
     /// What was told last.
     links: BTreeMap<Arc<str>, Link>,
@@ -20,9 +20,9 @@ pub(super) struct Published {
 }
 
 impl Published {
-    pub(super) fn new(inbox: Inbox, reports: Reports) -> Self {
+    pub(super) fn new(inbox: Inbox) -> Self {
         let (watched, links) = (BTreeSet::new(), BTreeMap::new());
-        Self { inbox, reports, watched, links, devices: BTreeMap::new(), states: BTreeMap::new() }
+        Self { inbox, watched, links, devices: BTreeMap::new(), states: BTreeMap::new() }
     }
 
     pub(super) fn watch(&mut self, interfaces: BTreeSet<Arc<str>>) {
@@ -47,7 +47,8 @@ impl Published {
         for interface in &self.watched {
             let up = links.named(interface).is_some_and(|link| link.up);
             if self.states.insert(Arc::clone(interface), up) != Some(up) {
-                self.reports.send(Report::Link { interface: Arc::clone(interface), up });
+                let state = if up { Tracked::Up } else { Tracked::Down };
+                self.inbox.tell(Told::Track { key: format!("interface {interface}").into(), state });
             }
         }
     }

@@ -38,13 +38,6 @@ pub enum Report {
         /// What.
         what: String,
     },
-    /// The state of a watched interface.
-    Link {
-        /// Which.
-        interface: Arc<str>,
-        /// It is up and has a carrier.
-        up: bool,
-    },
     /// The guard has died or cannot be started: a death of this process leaves everything where it is. Another guard
     /// is started.
     Unguarded {
@@ -79,8 +72,6 @@ impl fmt::Display for Report {
             }
             Self::Failed { router, what, why } => write!(f, "{router}: {what}: {why}; will be tried again"),
             Self::Mended { router, what } => write!(f, "{router}: {what}: done now"),
-            Self::Link { interface, up: true } => write!(f, "interface {interface} is up"),
-            Self::Link { interface, up: false } => write!(f, "interface {interface} is down"),
             Self::Unguarded { why } => {
                 write!(
                     f,

@@ -83,7 +83,7 @@ impl Thread {
             kernel: Kernel::open(reports.clone())?,
             announcer: Announcer::default(),
             warden: Warden::new(settings.guard, reports.clone()),
-            published: Published::new(settings.inbox, reports.clone()),
+            published: Published::new(settings.inbox),
             refusal: Refusal::new(reports.clone()),
             reports,
             checked: now,

@@ -1,6 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::director::{Director, holding, until};
+use super::director::{Director, front, holding, until};
+use crate::Tracked;
+use crate::config::Config;
+use crate::holding::Holding;
 use crate::io::Link;
 use crate::io::inbox::{Inbox, Told};
 use crate::io::keeper::Setup;
@@ -74,14 +78,35 @@ fn links_are_told_with_their_own_addresses() {
 }
 
 #[test]
-fn watched_interfaces_are_reported() {
-    let mut director = Director::start();
+fn tracked_interfaces_are_told_though_nobody_reads_reports() {
+    let director = Director::start();
     let watched = BTreeSet::from(["eth0".into(), "eth9".into()]);
-    director.keeper.as_ref().unwrap().configure(Setup { watched, ..Setup::default() });
-    assert_eq!(director.report(), "interface eth0 is up");
-    assert_eq!(director.report(), "interface eth9 is down");
+    // More failures than reports have room for.
+    let addresses: Vec<_> =
+        (0..1100).map(|number| format!("10.{}.{}.1/32", number / 256, number % 256)).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let lost = Holding { interface: "eth8".into(), ..holding(&addresses) };
+    let holdings = BTreeMap::from([(front(), Arc::new(lost))]);
+    director.keeper.as_ref().unwrap().configure(Setup { watched, holdings, config: Config::default() });
+    director.hold();
+    let mut states = BTreeMap::new();
+    let mut state = |wanted: [Tracked; 2]| {
+        let ask = || {
+            let mut batch = Vec::new();
+            director.inbox.take(&mut batch);
+            for told in batch {
+                if let Told::Track { key, state } = told {
+                    states.insert(key, state);
+                }
+            }
+            ["interface eth0", "interface eth9"].map(|key| states.get(key).copied())
+        };
+        until(ask, |states| *states == wanted.map(Some), "the states");
+    };
+    state([Tracked::Up, Tracked::Down]);
+    until(|| director.reports.len(), |waiting| *waiting == director.reports.max_capacity(), "reports");
     director.peer.ip("link set eth0 down");
-    assert_eq!(director.report(), "interface eth0 is down");
+    state([Tracked::Down, Tracked::Down]);
 }
 
 fn told(inbox: &Inbox, good: impl Fn(&Link) -> bool) -> Link {
