@@ -1,6 +1,7 @@
 //! The keeper's thread: takes orders and notices, and sees to it that what should be is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -73,7 +74,7 @@ impl Thread {
         tasks: Receiver<Task>,
         orders: Receiver<Order>,
         reports: Reports,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let now = clock::now();
         Ok(Self {
             wake,
@@ -199,15 +200,21 @@ impl Thread {
         match self.kernel.take_notices(&self.ledger) {
             Ok(false) => {}
             Ok(true) => self.check_at = self.check_at.min(self.checked + PAUSE),
-            Err(error) => {
-                self.reports
-                    .send(Report::Trouble { what: format!("what changes at links cannot be read: {error}") });
-            }
+            Err(error) => self.unread(&error),
         }
+    }
+
+    fn unread(&self, error: &io::Error) {
+        let what = format!("links and their addresses cannot be read: {error}; will be tried again");
+        self.reports.send(Report::Trouble { what });
     }
 
     /// Asks for everything that is to be and against everything that is not.
     fn check(&mut self, now: Instant) {
+        // Whatever the notices have said.
+        if let Err(error) = self.kernel.read_all() {
+            self.unread(&error);
+        }
         self.kernel.begin_check();
         self.kernel.have_macvlans(&self.ledger.macvlans());
         self.take_notices();

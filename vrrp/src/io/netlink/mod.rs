@@ -12,7 +12,9 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_recv_buffer_size, set_socket_timeout};
+use rustix::net::sockopt::{
+    Timeout, set_socket_recv_buffer_size, set_socket_recv_buffer_size_force, set_socket_timeout,
+};
 
 pub(super) use notice::Notice;
 
@@ -131,11 +133,13 @@ impl Monitor {
         }
         socket.set_non_blocking(true)?;
         // More than the system's limit needs a capability; less is enough nearly always.
-        let _limited = set_socket_recv_buffer_size(&socket, BACKLOG);
+        let _limited = set_socket_recv_buffer_size_force(&socket, BACKLOG)
+            .or_else(|_| set_socket_recv_buffer_size(&socket, BACKLOG));
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE) })
     }
 
-    /// The next notices; none: there are none now. An error of [`Errno::NOBUFS`] means that some were lost.
+    /// The next notices; none: there are none now. An error of [`Errno::NOBUFS`] means that some were lost, which came
+    /// after all that wait.
     pub(super) fn read(&mut self) -> io::Result<Option<Vec<Notice>>> {
         match receive(&self.socket, &mut self.buffer, libc::MSG_DONTWAIT) {
             Ok(()) => {

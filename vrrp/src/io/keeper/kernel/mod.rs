@@ -57,7 +57,7 @@ impl Kernel {
     }
 
     /// Reads links and addresses as a whole.
-    fn read_all(&mut self) -> io::Result<()> {
+    pub(super) fn read_all(&mut self) -> io::Result<()> {
         let mut links = Links::default();
         self.netlink
             .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |notice| links.apply(notice))?;
@@ -81,11 +81,23 @@ impl Kernel {
                         matters = matters || self.matters(&notice, &name, ledger);
                     }
                 }
-                // Some were lost.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                Err(error) if is_overrun(&error) => {
+                    self.discard_notices()?;
                     self.read_all()?;
                     matters = true;
                 }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Those that wait while later ones were lost say what was once.
+    fn discard_notices(&mut self) -> io::Result<()> {
+        loop {
+            match self.monitor.read() {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) => {}
+                Err(error) if is_overrun(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -209,6 +221,10 @@ impl Kernel {
     }
 }
 
+fn is_overrun(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::NOBUFS)
+}
+
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -241,3 +257,6 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
