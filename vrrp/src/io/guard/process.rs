@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, stdin};
 use std::process::ExitCode;
 
-use netlink_sys::{
-    Socket, SocketAddr,
-    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
-};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::message::{LONGEST, Message, Plan};
-use crate::io::{realtime, socket::Sender};
+use crate::io::{netlink, realtime, socket::Sender};
 
 /// Keeps what it is told on its standard input, a socket, until that closes. Then it lets go of everything, unless
 /// it was told farewell. It is started with all signals blocked. Its exit code is 0 if it could do what it is there for.
@@ -30,7 +27,7 @@ fn watch() -> io::Result<()> {
     // Where the daemon has used up the memory, this process is not the one to be killed for it.
     let _not_permitted = std::fs::write("/proc/self/oom_score_adj", "-1000");
     let sender = Sender::open()?;
-    let route = open(NETLINK_ROUTE)?;
+    let route = netlink::connect(NETLINK_ROUTE)?;
     let mut buffer = vec![0; LONGEST + 1];
     let _as_far_as_permitted = realtime::claim(realtime::FOREMOST);
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
@@ -70,22 +67,15 @@ fn let_go(plans: &BTreeMap<String, Plan>, sender: &Sender, route: &Socket) -> io
         result = result.and(route.send(&plan.requests, 0).map(drop));
     }
     for plan in plans.values().filter(|plan| !plan.netfilter.is_empty()) {
-        let sent = open(NETLINK_NETFILTER).and_then(|netfilter| netfilter.send(&plan.netfilter, 0));
-        result = result.and(sent.map(drop));
+        result = result.and(netlink::tell_netfilter(&plan.netfilter));
     }
     if !plans.is_empty() {
         let routers: Vec<_> = plans.keys().map(String::as_str).collect();
         eprintln!(
-            "tidegate guard: the daemon has died; resigned and took off what it held for {}",
+            "tidegate guard: the daemon has not ended in order; took off what is left of {}, and resigned for those \
+             that were Active",
             routers.join(", ")
         );
     }
     result
-}
-
-fn open(protocol: isize) -> io::Result<Socket> {
-    let mut socket = Socket::new(protocol)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    Ok(socket)
 }

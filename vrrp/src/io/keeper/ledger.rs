@@ -17,6 +17,8 @@ pub(super) struct Ledger {
     configured: Holdings,
     /// Of the Active routers, as they were when they were told to hold.
     held: Holdings,
+    /// The addresses of both by interface, without those of owners.
+    addresses: BTreeMap<Arc<str>, BTreeMap<IpAddr, Address>>,
 }
 
 impl Ledger {
@@ -30,19 +32,29 @@ impl Ledger {
             .filter(|(router, held)| self.configured.get(*router).is_some_and(|new| is_same(held, new)))
             .map(|(router, _)| Arc::clone(router))
             .collect();
-        followed.iter().filter_map(|router| self.hold(router)).collect()
+        let followed = followed.iter().filter_map(|router| self.hold(router)).collect();
+        self.index();
+        followed
     }
 
     /// The router, with what it has held until now.
     pub(super) fn hold(&mut self, router: &Arc<str>) -> Option<(Arc<str>, Arc<Holding>)> {
         let holding = self.configured.get(router)?;
-        let before = self.held.insert(Arc::clone(router), Arc::clone(holding))?;
-        Some((Arc::clone(router), before))
+        let is_known = self.held.get(router).is_none_or(|held| held == holding);
+        let before = self.held.insert(Arc::clone(router), Arc::clone(holding));
+        if !is_known {
+            self.index();
+        }
+        Some((Arc::clone(router), before?))
     }
 
     /// The router, with what it has held until now.
     pub(super) fn release(&mut self, router: &str) -> Option<(Arc<str>, Arc<Holding>)> {
-        self.held.remove_entry(router)
+        let released = self.held.remove_entry(router)?;
+        if self.configured.get(router) != Some(&released.1) {
+            self.index();
+        }
+        Some(released)
     }
 
     /// What a router holds now.
@@ -50,9 +62,9 @@ impl Ledger {
         self.held.get(router)
     }
 
-    /// The routers that hold something now.
-    pub(super) fn holders(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Holding>)> {
-        self.held.iter()
+    /// What a router would hold.
+    pub(super) fn configured(&self, router: &str) -> Option<&Arc<Holding>> {
+        self.configured.get(router)
     }
 
     /// Everything that is to be here, each with a router that wants it.
@@ -89,11 +101,8 @@ impl Ledger {
     }
 
     /// The virtual address on an interface, unless it is its owner's.
-    pub(super) fn find(&self, interface: &str, address: IpAddr) -> Option<Address> {
-        self.all()
-            .filter(|holding| !holding.owner)
-            .flat_map(|holding| object::addresses(holding))
-            .find(|own| own.address == address && *own.interface == *interface)
+    pub(super) fn find(&self, interface: &str, address: IpAddr) -> Option<&Address> {
+        self.addresses.get(interface)?.get(&address)
     }
 
     /// The interfaces of all routers.
@@ -123,6 +132,17 @@ impl Ledger {
     pub(super) fn routers(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Holding>)> {
         let idle = self.configured.iter().filter(|(router, _)| !self.held.contains_key(*router));
         self.held.iter().chain(idle)
+    }
+
+    fn index(&mut self) {
+        let mut addresses: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for address in
+            self.all().filter(|holding| !holding.owner).flat_map(|holding| object::addresses(holding))
+        {
+            let of_interface = addresses.entry(Arc::clone(&address.interface)).or_default();
+            of_interface.entry(address.address).or_insert(address);
+        }
+        self.addresses = addresses;
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Holding>> {

@@ -1,7 +1,8 @@
 //! Packets to addresses that a router does not accept (RFC 9568 §6.1, Accept_Mode): a table of nftables of our own.
 //!
 //! The rules may be there whether the addresses are or not, so they are written when the configuration changes, by a
-//! thread of their own: starting a program takes longer than a takeover may wait.
+//! thread of their own: starting a program takes longer than a takeover may wait. At first they are written in any
+//! case, so that those of a predecessor go.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,42 +10,53 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use netlink_packet_core::{DefaultNla, Emitable, NLM_F_REQUEST};
+use rustix::io::Errno;
 
 use super::report::{Report, Reports};
+use crate::io::netlink;
 
 /// The table's name.
 const TABLE: &str = "tidegate_vrrp";
+
+/// No such table, or no tables at all.
+const NO_TABLE: [Errno; 3] = [Errno::NOENT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
 
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Refusal {
     reports: Reports,
-    last: BTreeSet<IpAddr>,
+    /// What is refused; none: nobody knows.
+    last: Option<BTreeSet<IpAddr>>,
     writer: Option<(Sender<BTreeSet<IpAddr>>, JoinHandle<()>)>,
 }
 
 impl Refusal {
     pub(super) fn new(reports: Reports) -> Self {
-        Self { reports, last: BTreeSet::new(), writer: None }
+        Self { reports, last: None, writer: None }
     }
 
     /// Packets from others to these addresses are dropped from soon on, and to no others.
     pub(super) fn refuse(&mut self, addresses: BTreeSet<IpAddr>) {
-        if addresses == self.last {
+        if self.last.as_ref() == Some(&addresses) {
             return;
         }
-        let (sender, _) = self.writer.get_or_insert_with(|| {
+        if self.writer.is_none() {
             let (sender, receiver) = channel();
             let reports = self.reports.clone();
-            (sender, std::thread::spawn(move || write_all(&receiver, &reports)))
-        });
-        let _ended = sender.send(addresses.clone());
-        self.last = addresses;
+            match Builder::new().name("refusal".to_owned()).spawn(move || write_all(&receiver, &reports)) {
+                Ok(writer) => self.writer = Some((sender, writer)),
+                Err(error) => return report(&self.reports, &format!("no thread can be had for it: {error}")),
+            }
+        }
+        if let Some((sender, _)) = &self.writer {
+            let _ended = sender.send(addresses.clone());
+            self.last = Some(addresses);
+        }
     }
 
     /// Removes the table.
@@ -63,7 +75,7 @@ fn write_all(wanted: &Receiver<BTreeSet<IpAddr>>, reports: &Reports) {
     let Ok(mut addresses) = wanted.recv() else { return };
     loop {
         addresses = wanted.try_iter().last().unwrap_or(addresses);
-        let result = nft(&script(&addresses));
+        let result = if addresses.is_empty() { remove() } else { nft(&script(&addresses)) };
         let next = match &result {
             Ok(()) => wanted.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Err(_) => wanted.recv_timeout(RETRY),
@@ -71,10 +83,7 @@ fn write_all(wanted: &Receiver<BTreeSet<IpAddr>>, reports: &Reports) {
         if let Err(why) = result
             && failed.as_ref() != Some(&why)
         {
-            let what = format!(
-                "packets to addresses with `accept = false` are not dropped: {why}; will be tried again"
-            );
-            reports.send(Report::Trouble { what });
+            report(reports, &why);
             failed = Some(why);
         }
         match next {
@@ -85,12 +94,16 @@ fn write_all(wanted: &Receiver<BTreeSet<IpAddr>>, reports: &Reports) {
     }
 }
 
+fn report(reports: &Reports, why: &str) {
+    let what = format!(
+        "which packets are dropped for `accept = false` cannot be changed: {why}; will be tried again"
+    );
+    reports.send(Report::Trouble { what });
+}
+
 /// Replaces the table as a whole. Its chain comes after IPVS's, whose virtual servers so go on serving.
 fn script(addresses: &BTreeSet<IpAddr>) -> String {
     let mut script = format!("table inet {TABLE}\ndelete table inet {TABLE}\n");
-    if addresses.is_empty() {
-        return script;
-    }
     let _infallible = write!(
         script,
         "table inet {TABLE} {{ chain input {{ type filter hook input priority 110; policy accept;\n\
@@ -121,6 +134,16 @@ fn nft(script: &str) -> Result<(), String> {
     let output = process.wait_with_output().map_err(|error| format!("nft: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(()) } else { Err(format!("nft: {}", said.trim())) }
+}
+
+/// Without nft, which only those need who refuse something.
+fn remove() -> Result<(), String> {
+    match netlink::tell_netfilter(&removal()) {
+        Err(error) if !NO_TABLE.iter().any(|absent| Errno::from_io_error(&error) == Some(*absent)) => {
+            Err(format!("nftables: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What removes the table, as nfnetlink reads it: a batch of one message.

@@ -143,7 +143,6 @@ impl Thread {
         let before = self.ledger.configure(holdings);
         self.warden.configure(&config);
         self.published.watch(watched);
-        self.refusal.refuse(self.ledger.refused());
         let followed: BTreeSet<_> = before.iter().map(|(router, _)| Arc::clone(router)).collect();
         self.kernel.have_macvlans(&self.ledger.macvlans());
         self.take_notices();
@@ -188,7 +187,7 @@ impl Thread {
         before: Vec<(Arc<str>, Arc<Holding>)>,
     ) -> Vec<Object> {
         // A guard can only take off what it has been told of before.
-        self.warden.tell(touched.iter(), &self.ledger, &self.kernel);
+        self.warden.tell(touched, &self.ledger, &self.kernel);
         let wanted = self.ledger.wanted();
         let new = self.kernel.put(&absent(&wanted, &self.kernel), false);
         let before = before.iter().map(|(router, holding)| (router, holding));
@@ -215,15 +214,18 @@ impl Thread {
         if let Err(error) = self.kernel.read_all() {
             self.unread(&error);
         }
+        self.take_orders();
+        self.refusal.refuse(self.ledger.refused());
         self.kernel.begin_check();
         self.kernel.have_macvlans(&self.ledger.macvlans());
         self.take_notices();
         let wanted = self.ledger.wanted();
         let back = self.kernel.put(&wanted, true);
+        self.take_orders();
         let mut unwanted = self.ledger.unwanted();
         unwanted.extend(self.ledger.surplus(self.kernel.remains().into_iter()));
         self.kernel.take_off(&unwanted);
-        self.warden.tell(self.ledger.holders().map(|(router, _)| router), &self.ledger, &self.kernel);
+        self.warden.tell_all(&self.ledger, &self.kernel);
         let routers: BTreeSet<_> = back.iter().filter_map(|object| wanted.get(object)).cloned().collect();
         for router in routers {
             self.announce(&router, |address| back.contains(address));

@@ -1,6 +1,7 @@
 //! Keeps a guard informed, and a guard there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use super::ledger::Ledger;
 use super::refusal;
 use super::report::{Report, Reports};
 use crate::config::{Config, Family, Peers, Router};
-use crate::holding::Holding;
 use crate::io::guard::{Guard, Plan, Program, Resignation};
+use crate::io::links::Interface;
 use crate::io::socket;
 use crate::packet::{self, Advert};
 
@@ -62,7 +63,7 @@ impl Warden {
             Ok(guard) => self.guard = Some(guard),
             Err(error) => self.lose(&format!("{} cannot be started: {error}", program.path.display())),
         }
-        self.tell(ledger.holders().map(|(router, _)| router), ledger, kernel);
+        self.tell_all(ledger, kernel);
         if self.guard.is_none() {
             return Some(now + PAUSE);
         }
@@ -72,27 +73,31 @@ impl Warden {
         None
     }
 
-    /// Tells the guard what these routers hold now.
-    pub(super) fn tell<'a>(
-        &mut self,
-        routers: impl Iterator<Item = &'a Arc<str>>,
-        ledger: &Ledger,
-        kernel: &Kernel,
-    ) {
+    /// Tells the guard of all routers, also of those that are there no more.
+    pub(super) fn tell_all(&mut self, ledger: &Ledger, kernel: &Kernel) {
+        let routers = ledger.routers().map(|(router, _)| router).chain(self.plans.keys()).cloned();
+        self.tell(&routers.collect(), ledger, kernel);
+    }
+
+    /// Tells the guard what there is of these routers now.
+    pub(super) fn tell(&mut self, routers: &BTreeSet<Arc<str>>, ledger: &Ledger, kernel: &Kernel) {
+        let mut sources = Sources { ledger, kernel, known: BTreeMap::new() };
         for router in routers {
             let Some(guard) = &self.guard else { return };
-            let told = match ledger.held(router) {
-                Some(holding) => {
-                    let plan = self.plan(router, holding, ledger, kernel);
-                    if self.plans.get(router) == Some(&plan) {
-                        continue;
-                    }
+            let plan = self.plan(router, &mut sources);
+            if self.plans.get(router) == plan.as_ref() {
+                continue;
+            }
+            let told = match plan {
+                Some(plan) => {
                     let told = guard.put(router, &plan);
                     self.plans.insert(Arc::clone(router), plan);
                     told
                 }
-                None if self.plans.remove(router).is_some() => guard.forget(router),
-                None => continue,
+                None => {
+                    self.plans.remove(router);
+                    guard.forget(router)
+                }
             };
             if let Err(error) = told {
                 self.lose(&format!("it takes no message: {error}"));
@@ -122,24 +127,40 @@ impl Warden {
         }
     }
 
-    fn plan(&self, router: &str, holding: &Holding, ledger: &Ledger, kernel: &Kernel) -> Plan {
-        let resignations = self.routers.get(router).map(|router| resignations(router, ledger, kernel));
-        Plan {
-            resignations: resignations.unwrap_or_default(),
-            requests: kernel.farewell(holding),
+    /// None: nothing is to be done.
+    fn plan(&self, router: &str, sources: &mut Sources<'_>) -> Option<Plan> {
+        let Sources { ledger, kernel, .. } = *sources;
+        let held = ledger.held(router);
+        let holding = held.or_else(|| ledger.configured(router))?;
+        let active = self.routers.get(router).filter(|_| held.is_some());
+        let plan = Plan {
+            resignations: active.map(|router| resignations(router, sources)).unwrap_or_default(),
+            requests: kernel.farewell(holding, held.is_some()),
             netfilter: if holding.accept { Vec::new() } else { refusal::removal() },
-        }
+        };
+        (plan != Plan::default()).then_some(plan)
+    }
+}
+
+/// The host's own addresses on links, each link's looked for once.
+struct Sources<'a> {
+    ledger: &'a Ledger,
+    kernel: &'a Kernel,
+    known: BTreeMap<u32, Vec<IpAddr>>,
+}
+
+impl Sources<'_> {
+    fn of(&mut self, link: &Interface) -> &[IpAddr] {
+        let look = || link.sources(|address| self.ledger.find(&link.name, address).is_some());
+        self.known.entry(link.index).or_insert_with(look)
     }
 }
 
 /// The router's last advert, to each of its peers. Without an address to send it from there is none.
-fn resignations(router: &Router, ledger: &Ledger, kernel: &Kernel) -> Vec<Resignation> {
-    let Some(link) = kernel.links.named(&router.interface) else { return Vec::new() };
+fn resignations(router: &Router, sources: &mut Sources<'_>) -> Vec<Resignation> {
+    let Some(link) = sources.kernel.links.named(&router.interface) else { return Vec::new() };
     let ipv6 = router.family == Family::Ipv6;
-    let own = || {
-        let sources = link.sources(|address| ledger.find(&link.name, address).is_some());
-        sources.into_iter().find(|source| source.is_ipv6() == ipv6)
-    };
+    let own = || sources.of(link).iter().copied().find(|source| source.is_ipv6() == ipv6);
     let Some(source) = router.source.or_else(own) else { return Vec::new() };
     let advert = Advert {
         version: router.version,

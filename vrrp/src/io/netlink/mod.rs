@@ -10,7 +10,10 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
+};
 use rustix::io::Errno;
 use rustix::net::sockopt::{
     Timeout, set_socket_recv_buffer_size, set_socket_recv_buffer_size_force, set_socket_timeout,
@@ -39,7 +42,7 @@ pub(super) struct Request {
     pub(super) flags: u16,
 }
 
-/// A socket connected to the kernel, so that nobody else can send to it.
+/// Requests and their answers.
 pub(super) struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -48,9 +51,7 @@ pub(super) struct Netlink {
 
 impl Netlink {
     pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
+        let socket = connect(NETLINK_ROUTE)?;
         // Errors without a copy of the message: acknowledgements have one size.
         socket.set_cap_ack(true)?;
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
@@ -154,6 +155,27 @@ impl Monitor {
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// A socket connected to the kernel, so that nobody else can send to it.
+pub(super) fn connect(protocol: isize) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
+}
+
+/// Sends a batch of which no message asks for an answer; the first error among what the kernel says to it.
+pub(super) fn tell_netfilter(batch: &[u8]) -> io::Result<()> {
+    let socket = connect(NETLINK_NETFILTER)?;
+    socket.send(batch, 0)?;
+    let mut buffer = Vec::with_capacity(RECEIVE);
+    // It has done so within the system call.
+    match receive(&socket, &mut buffer, libc::MSG_DONTWAIT) {
+        Ok(()) => Ok(messages(&buffer).find_map(|message| error_code(&message)).transpose().map(drop)?),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

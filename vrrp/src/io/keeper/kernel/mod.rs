@@ -106,7 +106,7 @@ impl Kernel {
     fn matters(&self, notice: &Notice, interface: &str, ledger: &Ledger) -> bool {
         let present = |address| {
             let found = ledger.find(interface, address);
-            found.map(|address| self.has(&Object::Address(address)))
+            found.map(|address| self.has(&Object::Address(address.clone())))
         };
         match notice {
             Notice::Link { .. } | Notice::LinkGone { .. } => ledger.uses(interface),
@@ -200,9 +200,11 @@ impl Kernel {
             .collect()
     }
 
-    /// The requests that take everything off that belongs to a holding, as the kernel reads them.
-    pub(super) fn farewell(&self, holding: &Holding) -> Vec<u8> {
-        let objects: Vec<_> = object::of(holding).filter(|object| !matches!(object, Object::Up(_))).collect();
+    /// The requests that take off what belongs to a holding, as the kernel reads them: its macvlan, and everything if
+    /// it is held.
+    pub(super) fn farewell(&self, holding: &Holding, held: bool) -> Vec<u8> {
+        let objects: Vec<_> =
+            object::of(holding).filter(|object| held && !matches!(object, Object::Up(_))).collect();
         let removals = objects.iter().rev().filter_map(|object| object.remove(&self.links).ok());
         let macvlan = Macvlan::of(holding);
         let before = self.settled.get(&holding.interface).filter(|_| macvlan.is_some());

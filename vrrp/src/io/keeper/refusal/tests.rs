@@ -14,5 +14,4 @@ fn the_table_is_replaced_as_a_whole() {
          ip6 daddr { 2001:db8::1 } drop\n\
          }\n}\n"
     );
-    assert_eq!(script(&BTreeSet::new()), "table inet tidegate_vrrp\ndelete table inet tidegate_vrrp\n");
 }

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::director::{front, holding, until};
+use super::refusal::tables;
 use crate::config::{Config, Family};
 use crate::holding::{Holding, Rule};
 use crate::io::guard::{self, Program};
@@ -42,8 +43,13 @@ impl Daemon {
             let read = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
             tasks.flatten().map(|task| read(task).unwrap_or_default()).collect::<String>()
         };
-        let children = until(children, |children| !children.is_empty(), "a guard");
-        Pid::from_raw(children.trim().parse().unwrap())
+        let is_guard = |child: &str| {
+            std::fs::read_to_string(format!("/proc/{child}/cmdline"))
+                .is_ok_and(|line| line.contains("as-guard"))
+        };
+        let guard = || children().split_whitespace().find(|child| is_guard(child)).map(str::to_owned);
+        let guard = until(guard, Option::is_some, "a guard").unwrap();
+        Pid::from_raw(guard.parse().unwrap())
     }
 }
 
@@ -70,6 +76,7 @@ fn test(what: &str, fail: impl FnOnce(&mut Child)) {
     let mut says = |words: &str| assert!(said.any(|line| line.contains(words)), "the daemon says: {words}");
     let is_there = || host.ip("-o address show").contains("10.0.0.100");
     until(is_there, |there| *there, "the address");
+    until(|| tables(&host), |tables| tables.contains("tidegate"), "the table of the one that stands by");
 
     kill(daemon.guard(), Signal::SIGKILL).unwrap();
     says("nothing would take the addresses off");
@@ -90,6 +97,7 @@ fn test(what: &str, fail: impl FnOnce(&mut Child)) {
     until(is_there, |there| !there, "no address");
     println!("to the address gone: {:?}", clock::now() - start);
     until(|| host.ip("link show"), |links| !links.contains("vrrp4"), "no macvlan");
+    until(|| tables(&host), |tables| !tables.contains("tidegate"), "no table");
     assert!(!host.ip("rule show").contains("10.1.0.0/16"));
 }
 
@@ -101,10 +109,12 @@ fn daemon() {
     let from = Some(("10.1.0.0".parse().unwrap(), 16));
     let (to, input, fwmark) = (None, None, None);
     let rules = vec![Rule { ipv6: false, from, to, input, fwmark, table: 1000, priority: 100 }];
+    let standing_by =
+        Holding { virtual_mac: true, router_id: 52, accept: false, ..holding(&["10.0.0.200/24"]) };
     let holding = Holding { virtual_mac: true, rules, ..holding(&["10.0.0.100/24"]) };
     keeper.configure(Setup {
         config: Config { routers: vec![Arc::new(router(Family::Ipv4, 150))] },
-        holdings: BTreeMap::from([(front(), Arc::new(holding))]),
+        holdings: BTreeMap::from([(front(), Arc::new(holding)), ("back".into(), Arc::new(standing_by))]),
         watched: BTreeSet::new(),
     });
     orders.hold(&front());

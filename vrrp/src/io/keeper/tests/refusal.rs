@@ -1,13 +1,12 @@
 use std::process::Command;
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-
 use super::director::{Director, holding, ping, until};
 use crate::holding::Holding;
 use crate::io::keeper::refusal;
 use crate::io::namespace::Host;
+use crate::io::netlink;
 
-fn tables(host: &Host) -> String {
+pub(super) fn tables(host: &Host) -> String {
     let output = host.run(|| Command::new("nft").args(["list", "ruleset"]).output());
     String::from_utf8(output.expect("nft runs (Debian package nftables)").stdout).unwrap()
 }
@@ -40,14 +39,22 @@ fn addresses_that_are_not_accepted_are_resolved_but_do_not_answer() {
 }
 
 #[test]
+fn what_a_predecessor_has_refused_is_not_refused_any_more() {
+    let [host, peer] = Host::pair();
+    host.run(|| Command::new("nft").arg("add table inet tidegate_vrrp").status()).unwrap();
+    assert!(tables(&host).contains("tidegate_vrrp"));
+    let director = Director::start_on(host, peer);
+    director.configure(holding(&["10.0.0.100/24"]));
+    until(|| tables(&director.host), |tables| !tables.contains("tidegate_vrrp"), "no table");
+}
+
+#[test]
 fn the_guard_knows_how_to_remove_the_table() {
     let host = Host::new();
     host.run(|| Command::new("nft").arg("add table inet tidegate_vrrp").status()).unwrap();
     assert!(tables(&host).contains("tidegate_vrrp"));
-    host.run(|| {
-        let socket = Socket::new(NETLINK_NETFILTER).unwrap();
-        socket.connect(&SocketAddr::new(0, 0)).unwrap();
-        socket.send(&refusal::removal(), 0).unwrap();
-    });
+    host.run(|| netlink::tell_netfilter(&refusal::removal())).unwrap();
     assert!(!tables(&host).contains("tidegate_vrrp"));
+    let again = host.run(|| netlink::tell_netfilter(&refusal::removal())).unwrap_err();
+    assert_eq!(again.kind(), std::io::ErrorKind::NotFound);
 }
