@@ -58,6 +58,14 @@ pub struct Router {
 }
 
 impl Router {
+    /// The least TTL or hop limit of an advert that is taken (RFC 9568 §5.1.1.3).
+    pub(crate) fn min_ttl(&self) -> u8 {
+        match self.peers {
+            Peers::Multicast => u8::MAX,
+            Peers::Unicast { min_ttl, .. } => min_ttl,
+        }
+    }
+
     /// Whether adverts of one would be taken for those of the other.
     pub(crate) fn is_heard_as(&self, other: &Self) -> bool {
         self.router_id == other.router_id && self.family == other.family && self.interface == other.interface

@@ -7,7 +7,8 @@ use crate::packet::{self, Advert, Malformed};
 /// Why a packet changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// The TTL or hop limit is lower than wanted: it came from farther away than peers are.
+    /// The TTL or hop limit is lower than wanted: it came from farther away than peers are. Where more than a hundred
+    /// such packets come within a second the kernel drops them for a minute, uncounted.
     Ttl,
     /// The source is not among the peers.
     Source,
@@ -73,12 +74,12 @@ impl From<Malformed> for Refusal {
 
 /// The advert in a packet with this router's VRID, if the router has to heed it.
 pub(crate) fn check(router: &Router, received: &Received<'_>) -> Result<Advert, Refusal> {
-    let min_ttl = match &router.peers {
-        Peers::Multicast => u8::MAX,
-        Peers::Unicast { peers, .. } if !peers.contains(&received.source) => return Err(Refusal::Source),
-        Peers::Unicast { min_ttl, .. } => *min_ttl,
-    };
-    if received.ttl < min_ttl {
+    if let Peers::Unicast { peers, .. } = &router.peers
+        && !peers.contains(&received.source)
+    {
+        return Err(Refusal::Source);
+    }
+    if received.ttl < router.min_ttl() {
         return Err(Refusal::Ttl);
     }
     let advert = packet::decode(router.version, received)?;

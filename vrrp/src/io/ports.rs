@@ -25,8 +25,8 @@ use crate::config::{Family, Router};
 /// From a failure to listen to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// An interface's families that are to be heard.
-pub(super) type Wanted = BTreeSet<(Arc<str>, Family)>;
+/// An interface's families that are to be heard, and the least TTL that is taken of any router there.
+pub(super) type Wanted = BTreeMap<(Arc<str>, Family), u8>;
 
 /// All interfaces that have been told of.
 pub(super) struct Ports {
@@ -138,7 +138,8 @@ impl Ports {
         let mut changed = Vec::new();
         for (name, port) in &mut self.ports {
             for family in [Family::Ipv4, Family::Ipv6] {
-                let wanted = self.wanted.contains(&(name.clone(), family));
+                let least_ttl = self.wanted.get(&(name.clone(), family));
+                let wanted = least_ttl.is_some();
                 match (NonZeroU32::new(port.link.index), port.ears.remove(&family)) {
                     (Some(index), None) if wanted => {
                         port.ears.insert(family, ask(now, name, index, family, outbox));
@@ -146,7 +147,10 @@ impl Ports {
                     (Some(index), Some(Ear::Failed { retry })) if wanted && retry <= now => {
                         port.ears.insert(family, ask(now, name, index, family, outbox));
                     }
-                    (Some(_), Some(ear)) if wanted => {
+                    (Some(_), Some(mut ear)) if wanted => {
+                        if let (Ear::Open(line), Some(&least)) = (&mut ear, least_ttl) {
+                            line.listener.set_least_ttl(least);
+                        }
                         port.ears.insert(family, ear);
                     }
                     (_, Some(ear)) => close(ear, &self.epoll, outbox),

@@ -22,7 +22,7 @@ use super::hearing::Hearing;
 use super::inbox::{Inbox, Told};
 use super::outbox::{Errand, Outbox};
 use super::output::Output;
-use super::ports::Ports;
+use super::ports::{Ports, Wanted};
 use super::realtime::{self, Scheduling};
 use super::socket::{Buffer, Sender};
 use super::{Event, Orders, Snapshot, clock};
@@ -142,6 +142,7 @@ impl Thread {
                         break;
                     }
                 };
+                listener.note(now, packet.ttl);
                 let received = Received {
                     interface,
                     source: packet.source,
@@ -213,8 +214,12 @@ impl Thread {
             return;
         }
         // Those that are configured no more are among them until they have let go.
-        let routers = self.machine.status().map(|status| status.router);
-        self.ports.want(routers.map(|router| (router.interface.clone(), router.family)).collect());
+        let mut wanted = Wanted::new();
+        for router in self.machine.status().map(|status| status.router) {
+            let least_ttl = wanted.entry((router.interface.clone(), router.family)).or_insert(u8::MAX);
+            *least_ttl = router.min_ttl().min(*least_ttl);
+        }
+        self.ports.want(wanted);
         for link in self.ports.reconcile(now, &mut self.output.outbox) {
             self.handle(now, link);
         }

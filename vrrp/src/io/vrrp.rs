@@ -31,7 +31,8 @@ pub struct Snapshot {
     pub now: Instant,
     /// The virtual routers.
     pub routers: Vec<RouterStatus>,
-    /// Packets that were for none of them: of another router id, or on an interface that is not theirs.
+    /// Packets that were for none of them: of another router id, or on an interface that is not theirs. Not those that
+    /// the kernel has dropped, see [`crate::Refusal::Ttl`].
     pub unknown_router_ids: u64,
     /// How late adverts were.
     pub lateness: Lateness,

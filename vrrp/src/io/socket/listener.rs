@@ -1,9 +1,11 @@
 //! Hears adverts.
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::Ipv6Addr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Instant;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -11,6 +13,7 @@ use nix::libc::in6_pktinfo;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
 use socket2::{InterfaceIndexOrAddress, Socket};
 
+use super::shield::Shield;
 use super::{GROUP_V4, GROUP_V6, Packet, ipv4, open};
 use crate::config::Family;
 
@@ -26,6 +29,9 @@ pub(in crate::io) struct Listener {
     socket: Socket,
     family: Family,
     index: NonZeroU32,
+    /// Of the TTL or hop limit: what anybody takes.
+    least: u8,
+    shield: Cell<Shield>,
 }
 
 /// What the kernel says about a packet; in IPv4 the header says the rest.
@@ -71,11 +77,23 @@ impl Listener {
                 socket.join_multicast_v6(&GROUP_V6, index.get())?;
             }
         }
-        Ok(Self { socket, family, index })
+        Ok(Self { socket, family, index, least: 0, shield: Cell::new(Shield::Down(None)) })
     }
 
     pub(in crate::io) fn family(&self) -> Family {
         self.family
+    }
+
+    /// From now on what has a lower TTL or hop limit than this is taken by nobody: a flood of it may be dropped.
+    pub(in crate::io) fn set_least_ttl(&mut self, least: u8) {
+        if std::mem::replace(&mut self.least, least) != least {
+            self.shield.set(self.shield.get().lower(&self.socket));
+        }
+    }
+
+    /// To be called at each packet that was received, with its TTL or hop limit.
+    pub(in crate::io) fn note(&self, now: Instant, ttl: u8) {
+        self.shield.set(self.shield.get().note(now, ttl, self.least, &self.socket, self.family));
     }
 
     /// The next packet that has come in; none if there is none.

@@ -7,6 +7,7 @@
 mod ipv4;
 mod listener;
 mod sender;
+mod shield;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,11 +1,12 @@
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::io::clock;
 use crate::io::namespace::Host;
 
 const BOTH: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -141,6 +142,49 @@ fn a_listener_hears_its_interface_only() {
         .unwrap();
     assert_eq!(one.hear(Family::Ipv4).expect("it arrives").3, b"here");
     drop(there);
+}
+
+/// What comes from the link itself is heard all the time.
+#[test]
+fn a_flood_from_afar_is_dropped_for_a_while() {
+    let [one, mut two] = Host::pair().map(End::on);
+    let index = one.host.index("eth0").get();
+    let far = one.host.run(|| BOTH.map(|family| open(family).unwrap()));
+    for (at, family) in BOTH.into_iter().enumerate() {
+        let to: SocketAddr = match address(family, 2) {
+            IpAddr::V4(to) => (to, 0).into(),
+            IpAddr::V6(to) => SocketAddrV6::new(to, 0, 0, index).into(),
+        };
+        let send_far = || far[at].send_to(b"far", &to.into()).unwrap();
+        let send_near = || one.sender.send(index, address(family, 1), group(family), b"near").unwrap();
+        two.listeners[at].set_least_ttl(255);
+        let mut now = clock::now();
+        let hear = |now| {
+            let (_, _, ttl, message) = two.hear(family).expect("it arrives");
+            two.listeners[at].note(now, ttl);
+            message
+        };
+        // Slowly: no flood.
+        for _ in 0..150 {
+            send_far();
+            assert_eq!(hear(now), b"far");
+            now += Duration::from_millis(20);
+        }
+        now += Duration::from_secs(1);
+        for _ in 0..101 {
+            send_far();
+            assert_eq!(hear(now), b"far");
+        }
+        send_far();
+        send_near();
+        assert_eq!(hear(now), b"near");
+        // It is over.
+        now += shield::UP;
+        send_near();
+        assert_eq!(hear(now), b"near");
+        send_far();
+        assert_eq!(hear(now), b"far");
+    }
 }
 
 proptest! {

@@ -1,7 +1,10 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::director::{Director, address, router};
 use crate::config::{Family, Router};
@@ -39,6 +42,26 @@ async fn adverts_are_sent_in_time_during_a_flood() {
     }
     assert_in_time(&format!("a flood of {sent} packets"), &high, &low).await;
     assert!(high.status().await.counters.refused.count(Refusal::Length) > 0);
+}
+
+#[tokio::test]
+async fn a_flood_from_afar_does_not_reach_the_thread() {
+    let [mut high, low] = pair();
+    high.becomes(State::Active).await;
+    // Of protocol 112, with the TTL that everything has.
+    let sender = low.host.run(|| Socket::new(Domain::IPV4, Type::RAW, Some(112.into()))).unwrap();
+    let to = SocketAddr::new(address(Family::Ipv4, 1), 0).into();
+    let mut refused = 0;
+    for _ in 0..100 {
+        (0..200).for_each(|_| drop(sender.send_to(&[0x31, 7, 255, 1], &to)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let before =
+            std::mem::replace(&mut refused, high.status().await.counters.refused.count(Refusal::Ttl));
+        if refused > 0 && refused == before {
+            return;
+        }
+    }
+    panic!("they are refused one by one: {refused}");
 }
 
 fn pair() -> [Director; 2] {
