@@ -60,7 +60,11 @@ impl Links {
     }
 
     pub(super) fn name(&self, index: u32) -> Option<Arc<str>> {
-        self.0.get(&index).map(|interface| Arc::clone(&interface.name))
+        self.get(index).map(|interface| Arc::clone(&interface.name))
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Interface> {
+        self.0.get(&index)
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Interface> {

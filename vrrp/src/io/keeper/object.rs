@@ -75,49 +75,52 @@ pub(super) fn addresses(holding: &Holding) -> impl Iterator<Item = Address> {
 }
 
 impl Object {
-    /// Puts it there; the kernel says that it exists where it does.
-    pub(super) fn add(&self, links: &Links) -> Result<Request, NoInterface> {
-        let message = match self {
-            Self::Up(name) => return Ok(macvlan::turn(name, true)),
-            Self::Address(address) => RouteNetlinkMessage::NewAddress(address.message(links)?),
-            Self::Route(interface, route) => {
-                RouteNetlinkMessage::NewRoute(route_message(interface.as_ref(), route, links)?)
-            }
-            Self::Rule(rule) => RouteNetlinkMessage::NewRule(rule_message(rule)),
+    /// The index of the interface where it is to be; 0: on none in particular.
+    pub(super) fn index(&self, links: &Links) -> Result<u32, NoInterface> {
+        let (Self::Up(name) | Self::Address(Address { interface: name, .. }) | Self::Route(Some(name), _)) =
+            self
+        else {
+            return Ok(0);
         };
-        Ok(Request { message, flags: NLM_F_CREATE | NLM_F_EXCL })
+        links.named(name).map(|link| link.index).ok_or_else(|| NoInterface(Arc::clone(name)))
     }
 
-    /// Takes it away; the kernel says that there is no such thing where there is none.
-    pub(super) fn remove(&self, links: &Links) -> Result<Request, NoInterface> {
+    /// Puts it on the interface with this index; the kernel says that it exists where it does.
+    pub(super) fn add(&self, index: u32) -> Request {
         let message = match self {
-            Self::Up(name) => {
-                links.named(name).ok_or_else(|| NoInterface(Arc::clone(name)))?;
-                return Ok(macvlan::turn(name, false));
-            }
+            Self::Up(name) => return macvlan::turn(name, true),
+            Self::Address(address) => RouteNetlinkMessage::NewAddress(address.message(index)),
+            Self::Route(_, route) => RouteNetlinkMessage::NewRoute(route_message(index, route)),
+            Self::Rule(rule) => RouteNetlinkMessage::NewRule(rule_message(rule)),
+        };
+        Request { message, flags: NLM_F_CREATE | NLM_F_EXCL }
+    }
+
+    /// Takes it away from there; the kernel says that there is no such thing where there is none.
+    pub(super) fn remove(&self, index: u32, links: &Links) -> Request {
+        let message = match self {
+            Self::Up(name) => return macvlan::turn(name, false),
             Self::Address(address) => {
-                let mut message = address.message(links)?;
+                let mut message = address.message(index);
                 // Whoever has put it there may have chosen another network.
-                let link = links.named(&address.interface);
+                let link = links.get(index);
                 let prefix = link.and_then(|link| link.prefix(address.address, address.prefix));
                 message.header.prefix_len = prefix.unwrap_or(address.prefix);
                 RouteNetlinkMessage::DelAddress(message)
             }
-            Self::Route(interface, route) => {
-                RouteNetlinkMessage::DelRoute(route_message(interface.as_ref(), route, links)?)
-            }
+            Self::Route(_, route) => RouteNetlinkMessage::DelRoute(route_message(index, route)),
             Self::Rule(rule) => RouteNetlinkMessage::DelRule(rule_message(rule)),
         };
-        Ok(Request { message, flags: 0 })
+        Request { message, flags: 0 }
     }
 }
 
 impl Address {
-    fn message(&self, links: &Links) -> Result<AddressMessage, NoInterface> {
+    fn message(&self, index: u32) -> AddressMessage {
         let mut message = AddressMessage::default();
         message.header.family = family(self.address.is_ipv6());
         message.header.prefix_len = self.prefix;
-        message.header.index = index(links, &self.interface)?;
+        message.header.index = index;
         message.attributes.push(AddressAttribute::Local(self.address));
         if self.address.is_ipv6() {
             // Usable at once, but never chosen for packets that this host sends by itself.
@@ -131,15 +134,11 @@ impl Address {
         if self.on_macvlan {
             message.attributes.push(AddressAttribute::RoutePriority(MACVLAN_METRIC));
         }
-        Ok(message)
+        message
     }
 }
 
-fn route_message(
-    interface: Option<&Arc<str>>,
-    route: &Route,
-    links: &Links,
-) -> Result<RouteMessage, NoInterface> {
+fn route_message(index: u32, route: &Route) -> RouteMessage {
     let Route { destination, prefix, via, interface: _, source, table, metric } = route;
     let mut message = RouteMessage::default();
     let direct = via.is_none() && destination.is_ipv4();
@@ -152,17 +151,16 @@ fn route_message(
         kind: RouteType::Unicast,
         ..RouteHeader::default()
     };
-    let oif = interface.map(|name| index(links, name)).transpose()?;
     let attributes = [
         (*prefix > 0).then(|| RouteAttribute::Destination(RouteAddress::from(*destination))),
         via.map(|via| RouteAttribute::Gateway(via.into())),
-        oif.map(RouteAttribute::Oif),
+        (index != 0).then_some(RouteAttribute::Oif(index)),
         source.map(|source| RouteAttribute::PrefSource(source.into())),
         table.map(RouteAttribute::Table),
         metric.map(RouteAttribute::Priority),
     ];
     message.attributes.extend(attributes.into_iter().flatten());
-    Ok(message)
+    message
 }
 
 fn rule_message(rule: &Rule) -> RuleMessage {
@@ -193,10 +191,6 @@ fn family(ipv6: bool) -> AddressFamily {
 /// For the header, which has one byte for it; 0 where it does not fit.
 fn small_table(table: u32) -> u8 {
     u8::try_from(table).unwrap_or(0)
-}
-
-fn index(links: &Links, name: &Arc<str>) -> Result<u32, NoInterface> {
-    links.named(name).map(|link| link.index).ok_or_else(|| NoInterface(Arc::clone(name)))
 }
 
 impl fmt::Display for Object {

@@ -220,6 +220,7 @@ impl Thread {
         self.kernel.have_macvlans(&self.ledger.macvlans());
         self.take_notices();
         let wanted = self.ledger.wanted();
+        self.kernel.take_off_strays(&wanted);
         let back = self.kernel.put(&wanted, true);
         self.take_orders();
         let mut unwanted = self.ledger.unwanted();

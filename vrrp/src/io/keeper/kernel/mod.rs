@@ -29,8 +29,8 @@ pub(super) struct Kernel {
     pub(super) monitor: Monitor,
     netlink: Netlink,
     reports: Reports,
-    /// What is there, as far as we know.
-    present: BTreeSet<Object>,
+    /// What is there, as far as we know, with the index of the interface where it was put.
+    present: BTreeMap<Object, u32>,
     troubles: Troubles,
     /// What could not be taken off.
     remains: Objects,
@@ -45,7 +45,7 @@ impl Kernel {
             links: Links::default(),
             monitor: Monitor::open()?,
             netlink: Netlink::open()?,
-            present: BTreeSet::new(),
+            present: BTreeMap::new(),
             troubles: Troubles::new(reports.clone()),
             remains: BTreeMap::new(),
             macvlans: BTreeSet::new(),
@@ -77,8 +77,11 @@ impl Kernel {
                     for notice in notices {
                         let before = self.links.name(notice.index());
                         self.links.apply(notice.clone());
-                        let name = self.links.name(notice.index()).or(before).unwrap_or_default();
-                        matters = matters || self.matters(&notice, &name, ledger);
+                        let after = self.links.name(notice.index());
+                        // Both names of one that was renamed.
+                        matters = matters
+                            || before.is_some_and(|name| self.matters(&notice, &name, ledger))
+                            || after.is_some_and(|name| self.matters(&notice, &name, ledger));
                     }
                 }
                 Err(error) if is_overrun(&error) => {
@@ -117,7 +120,7 @@ impl Kernel {
 
     /// Whether it is there, as far as we know.
     pub(super) fn has(&self, object: &Object) -> bool {
-        self.present.contains(object)
+        self.present.contains_key(object)
     }
 
     /// Begins to ask for everything: what does not fail again is nobody's trouble any more.
@@ -133,11 +136,13 @@ impl Kernel {
     /// Sees to it that things are there; those that were not. When they are asked for again that is reported.
     pub(super) fn put(&mut self, objects: &Objects, again: bool) -> Vec<Object> {
         let mut new = Vec::new();
-        let outcomes = self.ask(objects.keys().map(|object| object.add(&self.links)).collect());
-        for ((object, router), outcome) in objects.iter().zip(outcomes) {
+        let places: Vec<_> = objects.keys().map(|object| object.index(&self.links)).collect();
+        let requests = objects.keys().zip(&places);
+        let outcomes = self.ask(requests.map(|(object, place)| Ok(object.add(place.clone()?))).collect());
+        for (((object, router), place), outcome) in objects.iter().zip(places).zip(outcomes) {
             match outcome {
                 Ok(()) | Err(Failure::Kernel(Errno::EXIST)) => {
-                    self.present.insert(object.clone());
+                    self.present.insert(object.clone(), place.unwrap_or(0));
                     let was_not = outcome.is_ok() && !matches!(object, Object::Up(_));
                     let mended = self.troubles.over(object, router);
                     if was_not {
@@ -149,7 +154,9 @@ impl Kernel {
                     }
                 }
                 Err(failure) => {
-                    self.present.remove(object);
+                    if !self.is_stray(object) {
+                        self.present.remove(object);
+                    }
                     self.troubles.failed(object, router, &failure);
                 }
             }
@@ -161,11 +168,11 @@ impl Kernel {
     pub(super) fn take_off(&mut self, objects: &Objects) {
         // In the other order: what refers to an address goes before it.
         let objects = objects.iter().rev();
-        let outcomes = self.ask(objects.clone().map(|(object, _)| object.remove(&self.links)).collect());
+        let outcomes = self.ask(objects.clone().map(|(object, _)| self.removal(object)).collect());
         for ((object, router), outcome) in objects.zip(outcomes) {
             match outcome {
                 Ok(()) => {
-                    let ours = self.present.remove(object) || self.remains.contains_key(object);
+                    let ours = self.present.remove(object).is_some() || self.remains.contains_key(object);
                     if !ours && !matches!(object, Object::Up(_)) {
                         let (router, what) = (Arc::clone(router), object.to_string());
                         self.reports.send(Report::TakenOff { router, what });
@@ -183,6 +190,28 @@ impl Kernel {
             self.remains.remove(object);
             self.troubles.over(object, router);
         }
+    }
+
+    /// Takes off what was put on an interface that has another name now.
+    pub(super) fn take_off_strays(&mut self, wanted: &Objects) {
+        let strays = wanted.iter().filter(|(object, _)| self.is_stray(object));
+        let strays = strays.map(|(object, router)| (object.clone(), Arc::clone(router))).collect();
+        self.take_off(&strays);
+    }
+
+    fn is_stray(&self, object: &Object) -> bool {
+        self.place(object).is_some_and(|index| object.index(&self.links) != Ok(index))
+    }
+
+    /// Takes something off where it was put, whatever the name of that interface is now.
+    fn removal(&self, object: &Object) -> Result<Request, NoInterface> {
+        let index = self.place(object).map_or_else(|| object.index(&self.links), Ok)?;
+        Ok(object.remove(index, &self.links))
+    }
+
+    /// The index of the interface where it was put, if that is there still.
+    fn place(&self, object: &Object) -> Option<u32> {
+        self.present.get(object).copied().filter(|index| self.links.get(*index).is_some())
     }
 
     /// Asks the kernel for everything that can be asked for.
@@ -205,7 +234,7 @@ impl Kernel {
     pub(super) fn farewell(&self, holding: &Holding, held: bool) -> Vec<u8> {
         let objects: Vec<_> =
             object::of(holding).filter(|object| held && !matches!(object, Object::Up(_))).collect();
-        let removals = objects.iter().rev().filter_map(|object| object.remove(&self.links).ok());
+        let removals = objects.iter().rev().filter_map(|object| self.removal(object).ok());
         let macvlan = Macvlan::of(holding);
         let before = self.settled.get(&holding.interface).filter(|_| macvlan.is_some());
         let settle = before.map(|before| macvlan::settle(&holding.interface, Some(*before)));

@@ -44,6 +44,12 @@ fn a_router_that_is_gone_holds_until_it_is_released_and_another_is_another() {
     assert!(followed.is_empty());
     assert_eq!(names(&ledger.wanted()), ["address 192.0.2.1/24 on eth0", "address 192.0.2.2/24 on eth0"]);
     assert_eq!(names(&ledger.unwanted()), ["address 192.0.2.2/24 on eth1"]);
+    let is_virtual = |ledger: &Ledger| {
+        let places = [("eth0", "192.0.2.1"), ("eth0", "192.0.2.2"), ("eth1", "192.0.2.2")];
+        places.map(|(interface, address)| ledger.find(interface, address.parse().unwrap()).is_some())
+    };
+    assert_eq!(is_virtual(&ledger), [true, true, true]);
     assert!(ledger.release("a").is_some() && ledger.hold(&"b".into()).is_some());
+    assert_eq!(is_virtual(&ledger), [false, false, true]);
     assert_eq!(names(&ledger.wanted()), ["address 192.0.2.2/24 on eth1"]);
 }

@@ -58,6 +58,23 @@ fn an_interface_that_comes_back_gets_its_addresses() {
 }
 
 #[test]
+fn an_interface_that_gets_another_name_is_left_without_addresses() {
+    let director = Director::start();
+    director.configure(holding(&["10.0.0.100/32", "fd00::100/128"]));
+    director.hold();
+    director.shows("-o address show dev eth0", "fd00::100/128");
+    director.host.ip("link set eth0 down");
+    director.host.ip("link set eth0 name wan0");
+    director.host.ip("link set wan0 up");
+    director.shows_no("-o address show dev wan0", "100/");
+    director.host.ip("link set wan0 down");
+    director.host.ip("link set wan0 name eth0");
+    director.host.ip("link set eth0 up");
+    director.shows("-o address show dev eth0", "10.0.0.100/32");
+    director.shows("-o address show dev eth0", "fd00::100/128");
+}
+
+#[test]
 fn links_are_told_with_their_own_addresses() {
     let director = Director::start();
     director.configure(holding(&["10.0.0.100/24"]));
