@@ -73,7 +73,7 @@ impl Group {
         }
     }
 
-    /// What time asks for. Nobody has been silent but until `heard`.
+    /// What time asks for. Silence is judged as of `heard`: until then everything that was received was told.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, heard: Instant) {
         self.end_resignations(turn, heard);
         if self.silent_at().is_some_and(|at| at <= heard) {

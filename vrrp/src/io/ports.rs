@@ -1,8 +1,8 @@
 //! The interfaces of the virtual routers: where adverts leave and where they are heard.
 //!
 //! What should be heard (each interface and family of a router) and what is there (the links) are levels; lines, each a
-//! listener and a sender, follow from both. An interface that comes back with another index is another one. To the machine an interface is
-//! there for a family once that is heard, so that nobody takes over who is deaf.
+//! listener and a sender, follow from both. An interface that comes back with another index is another one. To the
+//! machine an interface is there for a family once that is heard, so that nobody takes over who is deaf.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
