@@ -1,10 +1,12 @@
 //! What may happen to a director that is Active.
 
+use std::fs::write;
 use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::failover::{Router, held, launch};
 use tidegate_integration::namespace::Lan;
+use tidegate_integration::peer::directory;
 
 use super::{PATIENCE, Pair, SHORT};
 
@@ -37,14 +39,18 @@ fn a_director_that_stood_still_stands_by_before_it_sends_anything() {
 
 #[test]
 fn scripts_that_hang_move_nothing_and_hold_nothing_up() {
-    let hang = "[\"/bin/sh\", \"-c\", \"sleep 60\"]";
+    let folder = directory();
+    let file = folder.path().join("hang");
+    // The first verdict is waited for.
+    let script = format!("while test -e {}; do sleep 1; done", file.display());
     let mut pair = Pair::start(
         SHORT,
         &format!(
-            "notify = {hang}\n[[vrrp.track]]\ntype = \"script\"\ncommand = {hang}\ninterval = \"1h\"\n\
-             timeout = \"1h\"\nweight = 1\n"
+            "notify = [\"/bin/sh\", \"-c\", \"sleep 60\"]\n[[vrrp.track]]\ntype = \"script\"\n\
+             command = [\"/bin/sh\", \"-c\", {script:?}]\ninterval = \"100ms\"\ntimeout = \"1h\"\nweight = 1\n"
         ),
     );
+    write(&file, "").unwrap();
     pair.stays("scripts hang", 1);
     pair.director(1).signal("TERM");
     pair.holds("a stop", 2);
