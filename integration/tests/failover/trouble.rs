@@ -47,10 +47,11 @@ fn scripts_that_hang_move_nothing_and_hold_nothing_up() {
         SHORT,
         &format!(
             "notify = [\"/bin/sh\", \"-c\", \"sleep 60\"]\n[[vrrp.track]]\ntype = \"script\"\n\
-             command = [\"/bin/sh\", \"-c\", {script:?}]\ninterval = \"100ms\"\ntimeout = \"1h\"\nweight = 1\n"
+             command = [\"/bin/sh\", \"-c\", {script:?}]\ninterval = \"1s\"\ntimeout = \"1s\"\nfall = 100\nweight = 1\n"
         ),
     );
     write(&file, "").unwrap();
+    std::thread::sleep(Duration::from_secs(1));
     pair.stays("scripts hang", 1);
     pair.director(1).signal("TERM");
     pair.holds("a stop", 2);
