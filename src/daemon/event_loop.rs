@@ -36,6 +36,8 @@ const REQUESTS: usize = 32;
 const REPORTS: usize = 4;
 // How often a stopping director looks whether the last connection has ended, and any whether its parts live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+// Checks have given their verdicts by then, or cannot be run.
+const FIRST_VERDICTS: Duration = Duration::from_secs(10);
 // A dataplane that does not answer keeps the checks waiting no longer.
 const FIRST_TABLE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(100);
@@ -241,6 +243,7 @@ impl EventLoop {
                 }
                 Turn::Heartbeat => {
                     self.log.heartbeat(now);
+                    self.tell_quorums(now);
                     if now.duration_since(self.started) >= FIRST_TABLE {
                         self.begin();
                     }
@@ -253,7 +256,10 @@ impl EventLoop {
                 }
                 Turn::NoChecks => return Err(lost("the task that runs the checks")),
             }
-            self.flush();
+            if !self.changed.is_empty() {
+                self.tell_quorums(now);
+                self.hand_over();
+            }
         }
     }
 
@@ -437,15 +443,8 @@ impl EventLoop {
         self.changed.extend(effects.changed);
     }
 
-    /// Hands what this turn has decided to the dataplane and to the virtual routers.
-    fn flush(&mut self) {
-        if !self.changed.is_empty() {
-            self.hand_over();
-        }
-    }
-
+    /// Hands what was decided to the dataplane.
     fn hand_over(&mut self) {
-        self.tell_quorums();
         for name in std::mem::take(&mut self.changed) {
             let found = self.model.virtual_server(&name).zip(self.engine.desired(&name));
             let Some((virtual_server, desired)) = found else { continue };
@@ -454,13 +453,16 @@ impl EventLoop {
         self.dataplanes.set_desired(&self.desired);
     }
 
-    /// Tells the virtual routers of the quorums that they track.
-    fn tell_quorums(&mut self) {
+    /// Tells the virtual routers of the quorums that they track. They wait for the first verdict, but not for a check
+    /// that cannot be run.
+    fn tell_quorums(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.applied) > FIRST_VERDICTS;
         let tracked: Vec<_> = self.failover.tracked_quorums().cloned().collect();
         for name in tracked {
             let Some(status) = self.engine.virtual_server(&name) else { continue };
             let unknown = || status.real_servers().any(|it| matches!(it.health, Health::Unknown { .. }));
-            let held = (status.quorum.held || !unknown()).then_some(status.quorum.held);
+            let decided = status.quorum.held || late || !unknown();
+            let held = decided.then_some(status.quorum.held);
             self.failover.quorum(&name, held);
         }
     }

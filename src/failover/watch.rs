@@ -88,11 +88,7 @@ impl Teller {
                     complained = false;
                     self.tell(state, "");
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut complained, true) {
-                        warn!(track = %self.key, %error, "cannot be looked at; its last state stays");
-                    }
-                }
+                Err(error) => self.cannot(&mut complained, "it cannot be looked at", &error),
             }
         }
     }
@@ -107,9 +103,7 @@ impl Teller {
             let ended = match command.run(&environment, limit).await {
                 Ok(ended) => ended,
                 Err(error) => {
-                    if !std::mem::replace(&mut complained, true) {
-                        warn!(track = %self.key, %error, "the script cannot be run; its last state stays");
-                    }
+                    self.cannot(&mut complained, "the script cannot be run", &error);
                     continue;
                 }
             };
@@ -125,6 +119,15 @@ impl Teller {
             if in_a_row >= needed {
                 self.tell(verdict(passed), &describe(&ended));
             }
+        }
+    }
+
+    /// What was known stays. Where nothing was, routers wait for a verdict, and must not do so for ever.
+    fn cannot(&mut self, complained: &mut bool, what: &str, error: &std::io::Error) {
+        if self.told == Tracked::Unknown {
+            self.tell(Tracked::Down, &format!("{what}: {error}"));
+        } else if !std::mem::replace(complained, true) {
+            warn!(track = %self.key, %error, "{what}; its last state stays");
         }
     }
 

@@ -46,7 +46,7 @@ fn scripts_that_hang_move_nothing_and_hold_nothing_up() {
     let mut pair = Pair::start(
         SHORT,
         &format!(
-            "notify = [\"/bin/sh\", \"-c\", \"sleep 60\"]\n[[vrrp.track]]\ntype = \"script\"\n\
+            "notify = {{ command = [\"/bin/sh\", \"-c\", \"sleep 60\"], timeout = \"2s\" }}\n[[vrrp.track]]\ntype = \"script\"\n\
              command = [\"/bin/sh\", \"-c\", {script:?}]\ninterval = \"1s\"\ntimeout = \"1s\"\nfall = 100\nweight = 1\n"
         ),
     );

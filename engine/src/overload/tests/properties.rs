@@ -125,7 +125,15 @@ impl Run {
                 self.turned_away += turned_away;
                 let (turned_away, real_servers) = (self.turned_away, self.loads.clone());
                 let traffic = Traffic { virtual_server: "web".into(), turned_away, real_servers };
-                self.engine.handle(self.now, Input::Traffic(traffic))
+                let was_out: Vec<_> = (1..=SERVERS).map(|host| self.weight(host) == 0).collect();
+                let effects = self.engine.handle(self.now, Input::Traffic(traffic));
+                // Clients cannot have heard of a server that they were not led to.
+                for (host, _) in (1..=SERVERS).zip(was_out).filter(|(_, was_out)| *was_out) {
+                    if self.weight(host) > 0 {
+                        self.heard[usize::from(host) - 1] = (self.now, 0);
+                    }
+                }
+                effects
             }
             Step::Check { after, host, kind, latency } => {
                 self.now += Duration::from_millis(*after);
