@@ -118,11 +118,11 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Tells everybody who listens; waits for nobody.
-    pub fn tell(&self, event: Event) {
+    /// Tells everybody who listens; waits for nobody, and makes nothing of the event while nobody does.
+    pub fn tell(&self, event: impl Into<Event>) {
         if self.0.receiver_count() > 0 {
             // Nobody may be left by now.
-            let (Ok(_) | Err(_)) = self.0.send(line(event));
+            let (Ok(_) | Err(_)) = self.0.send(line(event.into()));
         }
     }
 

@@ -29,7 +29,7 @@ impl EventLog {
     pub(super) fn write(&mut self, now: Instant, events: &[Event]) {
         self.heartbeat(now);
         for event in events {
-            self.feed.tell(event.into());
+            self.feed.tell(event);
             match event {
                 Event::Health { healthy, .. } if self.written >= LINES => {
                     *(if *healthy { &mut self.up } else { &mut self.down }) += 1;
