@@ -241,14 +241,14 @@ mod tests {
     #[test]
     fn finds_processes_by_name() {
         let mut sleep = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        assert!(enough_run("sleep", 1).unwrap());
-        assert!(!enough_run("sleep", 100_000).unwrap());
-        assert!(!enough_run("no-such-program-runs-here", 1).unwrap());
         let folder = Path::new("/proc").join(sleep.id().to_string());
-        // Until the child has executed it is still this test.
+        // The kernel lets the parent go on shortly before it gives the child its new name.
         while !runs(&folder, "sleep").unwrap() {
             std::thread::yield_now();
         }
+        assert!(enough_run("sleep", 1).unwrap());
+        assert!(!enough_run("sleep", 100_000).unwrap());
+        assert!(!enough_run("no-such-program-runs-here", 1).unwrap());
         sleep.kill().unwrap();
         // A zombie until it is waited for.
         while runs(&folder, "sleep").unwrap() {
