@@ -9,8 +9,8 @@ use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
 use crate::{
-    Observation, Outcome, Probe, Spec, agent, clock, dialogue, dns, file, half_open, http, mqtt, ntp, ping,
-    radius, script, sip, socket, sql, udp,
+    HttpVersion, Observation, Outcome, Probe, Spec, agent, clock, dialogue, dns, file, grpc, half_open, http,
+    ldap, mqtt, ntp, ping, radius, script, sip, socket, sql, udp, websocket,
 };
 
 /// What a program that is killed at its deadline still has for our own work with it.
@@ -31,7 +31,12 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn new(probe: Arc<Probe>, contexts: &mut Contexts) -> Self {
-        let alpn = if let Spec::Http(spec) = &*probe.spec { tls::alpn(spec.version) } else { &[] };
+        let alpn = match &*probe.spec {
+            Spec::Http(spec) => tls::alpn(spec.version),
+            Spec::Grpc(_) => tls::alpn(HttpVersion::Http2),
+            Spec::Websocket(_) => tls::alpn(HttpVersion::Http11),
+            _ => &[],
+        };
         let tls = probe.spec.tls().map(|tls| contexts.get(tls, alpn));
         Self { probe, tls }
     }
@@ -101,6 +106,9 @@ impl Check {
             Spec::Ping(spec) => ping::ask(target, spec, trace).await,
             Spec::Ntp(spec) => ntp::ask(target, spec, trace).await,
             Spec::Sql(spec) => sql::ask(target, spec, tls, trace).await,
+            Spec::Ldap(spec) => ldap::ask(target, spec, tls, trace).await,
+            Spec::Grpc(spec) => grpc::ask(target, spec, tls, trace).await,
+            Spec::Websocket(spec) => websocket::ask(target, spec, tls, trace).await,
             Spec::Mqtt(spec) => mqtt::ask(target, spec, tls, trace).await,
             Spec::Sip(spec) => sip::ask(target, spec, tls, trace).await,
             Spec::Agent(spec) => agent::ask(target, spec, tls, trace).await,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Empty;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
@@ -17,12 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::task::JoinSet;
 
+pub(crate) use self::request::{USER_AGENT, authority};
 use crate::stream::Tls;
 use crate::trace::{Step, Trace, Traced};
 use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text};
 
 /// The most that an answer's header may have, in bytes.
-const MAX_HEADER: usize = 64 << 10;
+pub(crate) const MAX_HEADER: usize = 64 << 10;
 /// What a server may send of the body before we have asked for more, in bytes (RFC 9113 §5.2).
 const WINDOW: u32 = 64 << 10;
 
@@ -57,45 +58,58 @@ where
     let io = TokioIo::new(Traced::new(io, Step::Header, trace));
     let failed = |error| failure(&error, spec.version, trace);
     if spec.version == HttpVersion::Http2 {
-        let (mut sender, connection) = http2::Builder::new(Tasks::default())
-            .max_header_list_size(MAX_HEADER as u32)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .handshake::<_, Empty<Bytes>>(io)
-            .await
-            .map_err(failed)?;
-        drive(connection, sender.send_request(request), spec, trace).await
+        let (mut sender, connection) = begin_http2(io).await.map_err(failed)?;
+        drive(connection, answer(sender.send_request(request), spec, trace)).await
     } else {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEADER)
             .handshake::<_, Empty<Bytes>>(io)
             .await
             .map_err(failed)?;
-        drive(connection, sender.send_request(request), spec, trace).await
+        drive(connection, answer(sender.send_request(request), spec, trace)).await
     }
 }
 
-/// Runs the connection until the response has been judged. How the connection ends is told to whoever waits for the
-/// response or its body.
-async fn drive(
+/// HTTP/2 over `io`, with little that the server may send unasked.
+pub(crate) async fn begin_http2<S, B>(
+    io: TokioIo<S>,
+) -> hyper::Result<(http2::SendRequest<B>, http2::Connection<TokioIo<S>, B, Tasks>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    http2::Builder::new(Tasks::default())
+        .max_header_list_size(MAX_HEADER as u32)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake(io)
+        .await
+}
+
+/// Runs the connection until the answer is there. How the connection ends is told to whoever waits for the response
+/// or its body.
+pub(crate) async fn drive(
     connection: impl Future,
-    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    spec: &HttpSpec,
-    trace: &Trace,
+    answer: impl Future<Output = Result<Outcome, Outcome>>,
 ) -> Result<Outcome, Outcome> {
     let connection = async {
         connection.await;
         std::future::pending().await
-    };
-    let answer = async {
-        let response = response.await.map_err(|error| failure(&error, spec.version, trace))?;
-        judge(response, spec, trace).await
     };
     select! {
         biased;
         outcome = answer => outcome,
         outcome = connection => outcome,
     }
+}
+
+async fn answer(
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    spec: &HttpSpec,
+    trace: &Trace,
+) -> Result<Outcome, Outcome> {
+    let response = response.await.map_err(|error| failure(&error, spec.version, trace))?;
+    judge(response, spec, trace).await
 }
 
 async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> Result<Outcome, Outcome> {
@@ -114,7 +128,7 @@ async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> 
 }
 
 /// What an error of hyper's means. Where hyper cannot say what happened to the connection, the trace can.
-fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome {
+pub(crate) fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome {
     let source = std::error::Error::source(error);
     let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
     match (h2, trace.end()) {
@@ -137,7 +151,7 @@ fn failure(error: &hyper::Error, version: HttpVersion, trace: &Trace) -> Outcome
 }
 
 /// `404 Not Found`; the words are ours, not the server's.
-fn describe(status: StatusCode) -> String {
+pub(crate) fn describe(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),
@@ -151,7 +165,7 @@ fn list(ranges: &[StatusRange]) -> String {
 /// Runs the tasks of an HTTP/2 connection, which hyper wants to have run beside it, until the connection is dropped.
 /// Were they spawned for good, a server that does not read could keep its connection open for as long as it likes.
 #[derive(Debug, Clone, Default)]
-struct Tasks(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl<F> Executor<F> for Tasks
 where

@@ -9,8 +9,8 @@ use regex::Regex;
 use rustls::pki_types::ServerName;
 
 use crate::{
-    AgentSpec, DialogueSpec, DnsSpec, FileSpec, MqttSpec, NtpSpec, PingSpec, RadiusSpec, ScriptSpec, SipSpec,
-    SqlSpec, UdpSpec,
+    AgentSpec, DialogueSpec, DnsSpec, FileSpec, GrpcSpec, LdapSpec, MqttSpec, NtpSpec, PingSpec, RadiusSpec,
+    ScriptSpec, SipSpec, SqlSpec, UdpSpec, WebsocketSpec,
 };
 
 /// One question.
@@ -36,6 +36,12 @@ pub enum Spec {
     Ntp(NtpSpec),
     /// A database lets us in and answers.
     Sql(Box<SqlSpec>),
+    /// A directory lets us in and finds what is looked for.
+    Ldap(Box<LdapSpec>),
+    /// A gRPC server says that it serves.
+    Grpc(Box<GrpcSpec>),
+    /// A WebSocket can be opened.
+    Websocket(Box<WebsocketSpec>),
     /// A broker of MQTT accepts a connection.
     Mqtt(Box<MqttSpec>),
     /// A SIP request is answered as it should be.
@@ -69,6 +75,9 @@ impl Spec {
             Self::Dialogue(spec) => spec.tls.as_ref(),
             Self::Dns(spec) => spec.tls(),
             Self::Sql(spec) => spec.tls.as_ref(),
+            Self::Ldap(spec) => spec.tls(),
+            Self::Grpc(spec) => spec.tls.as_ref(),
+            Self::Websocket(spec) => spec.tls.as_ref(),
             Self::Mqtt(spec) => spec.tls.as_ref(),
             Self::Sip(spec) => spec.tls(),
             Self::Agent(spec) => spec.tls.as_ref(),
@@ -77,7 +86,12 @@ impl Spec {
 
     /// The name that a certificate must have where its spec does not say.
     pub(crate) fn host(&self) -> Option<&str> {
-        if let Self::Http(spec) = self { spec.host.as_deref().or(spec.tunnel.as_deref()) } else { None }
+        match self {
+            Self::Http(spec) => spec.host.as_deref().or(spec.tunnel.as_deref()),
+            Self::Grpc(spec) => spec.host.as_deref(),
+            Self::Websocket(spec) => spec.host.as_deref(),
+            _ => None,
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use http_body_util::Empty;
 use crate::{HttpSpec, HttpVersion, Outcome};
 
 /// What we call ourselves unless the spec's headers say otherwise.
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
+pub(crate) const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
 
 /// The request that `spec` describes, for a server at `peer`.
 pub(super) fn build(spec: &HttpSpec, peer: SocketAddr) -> Result<Request<Empty<Bytes>>, Outcome> {
@@ -53,7 +54,7 @@ fn version(version: HttpVersion) -> Version {
 }
 
 /// The address, with its port unless that is the scheme's own (RFC 9110 §4.2.3).
-fn authority(peer: SocketAddr, tls: bool) -> String {
+pub(crate) fn authority(peer: SocketAddr, tls: bool) -> String {
     match (peer, peer.port() == if tls { 443 } else { 80 }) {
         (SocketAddr::V6(peer), true) => format!("[{}]", peer.ip()),
         (SocketAddr::V4(peer), true) => peer.ip().to_string(),

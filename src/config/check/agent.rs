@@ -1,8 +1,8 @@
 //! `type = "agent"`
 
-use tidegate_checkers::{AgentSpec, Security, Spec};
+use tidegate_checkers::{AgentSpec, Spec};
 
-use super::security::{self, IMPLICIT, Mode, NONE};
+use super::security::{self, IMPLICIT};
 use crate::config::Context;
 use crate::config::reader::Table;
 use crate::config::show;
@@ -17,17 +17,13 @@ pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> Spec {
         text if text.len() <= MOST => Ok(text.to_owned()),
         text => Err(format!("must have at most {MOST} bytes, not {}", text.len())),
     });
-    let tls = match security::read(table, &[NONE, IMPLICIT], Mode::None, context) {
-        Security::None => None,
-        Security::Tls(tls) | Security::StartTls(tls) => Some(tls),
-    };
+    let tls = security::read_one(table, IMPLICIT, context);
     Spec::Agent(Box::new(AgentSpec { send: send.map(|it| it.value).unwrap_or_default(), tls }))
 }
 
 /// The answers of [`super::question`].
 pub(super) fn question(spec: &AgentSpec) -> Vec<(&'static str, String)> {
-    let word = if spec.tls.is_some() { "implicit" } else { "none" };
-    let mut answers = security::question(word, spec.tls.as_ref());
+    let mut answers = security::question_of_one(IMPLICIT, spec.tls.as_ref());
     answers.push(("send", show::quoted(&spec.send)));
     answers
 }

@@ -50,7 +50,7 @@ impl HttpKeys {
             path: table
                 .take("path", text_that(is_path, "a path that begins with / such as \"/health?deep=1\"")),
             host: table.take("host", text_that(is_host, "a host's name or address")),
-            headers: table.table("headers", "headers = { name = \"value\" }").map(headers),
+            headers: headers(table, is_header),
             version: table.take(
                 "version",
                 one_of(&[
@@ -107,15 +107,13 @@ pub(super) fn question(http: &HttpSpec) -> Vec<(&'static str, String)> {
         HttpVersion::Http11 => "1.1",
         HttpVersion::Http2 => "2",
     };
-    let headers: Vec<_> =
-        http.headers.iter().map(|(name, value)| format!("{name} = {}", show::quoted(value))).collect();
     let mut answers = vec![
         ("version", version.to_owned()),
         ("tunnel", or_none(http.tunnel.as_ref())),
         ("method", http.method.clone()),
         ("path", http.path.clone()),
         ("host", or_none(http.host.as_ref())),
-        ("headers", show::list(&headers)),
+        ("headers", shown_headers(&http.headers)),
         ("status", show::list(&http.status)),
         ("body", or_none(body)),
         ("body_sha256", or_none::<String>(digest)),
@@ -125,14 +123,25 @@ pub(super) fn question(http: &HttpSpec) -> Vec<(&'static str, String)> {
     answers
 }
 
-fn headers(table: Table<'_>) -> Vec<(String, String)> {
+pub(super) fn shown_headers(headers: &[(String, String)]) -> String {
+    let shown: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name} = {}", show::quoted(value))).collect();
+    show::list(&shown)
+}
+
+/// Headers that `accept` likes.
+pub(super) fn headers(
+    table: &mut Table<'_>,
+    accept: fn(&str, &str) -> bool,
+) -> Option<Vec<(String, String)>> {
+    let table = table.table("headers", "headers = { name = \"value\" }")?;
     let one = |name: &str, value: &DeValue<'_>| -> Result<Vec<(String, String)>, String> {
         let values = match value {
             DeValue::Array(values) => values.iter().map(|it| string(it.get_ref())).collect(),
             value => string(value).map(|it| vec![it]),
         };
         let pair = |value: &str| {
-            if is_header(name, value) {
+            if accept(name, value) {
                 Ok((name.to_owned(), value.to_owned()))
             } else {
                 Err(format!(
@@ -144,7 +153,7 @@ fn headers(table: Table<'_>) -> Vec<(String, String)> {
         };
         values.map_err(|why| format!("header {} {why}", quoted(name)))?.into_iter().map(pair).collect()
     };
-    table.free(one).into_iter().flatten().collect()
+    Some(table.free(one).into_iter().flatten().collect())
 }
 
 fn body(table: &mut Table<'_>, context: &mut Context) -> Option<Body> {

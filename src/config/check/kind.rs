@@ -3,7 +3,8 @@
 use tidegate_checkers::{Preset, SqlProtocol};
 
 use super::{
-    agent, dialogue, dns, file, http, login, ntp, ping, preset, radius, script, security, sip, sql, tls, udp,
+    agent, dialogue, dns, file, grpc, http, ldap, login, ntp, ping, preset, radius, script, security, sip,
+    sql, tls, udp, websocket,
 };
 use crate::config::place::At;
 use crate::config::reader::Table;
@@ -22,6 +23,9 @@ pub(super) enum Kind {
     Ntp,
     Dialogue,
     Sql(SqlProtocol),
+    Ldap,
+    Grpc,
+    Websocket,
     Mqtt,
     Sip,
     Script,
@@ -53,6 +57,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("sieve", Kind::Preset(Preset::Sieve)),
     ("mysql", Kind::Sql(SqlProtocol::Mysql)),
     ("postgres", Kind::Sql(SqlProtocol::Postgres)),
+    ("ldap", Kind::Ldap),
+    ("grpc", Kind::Grpc),
+    ("websocket", Kind::Websocket),
     ("mqtt", Kind::Mqtt),
     ("sip", Kind::Sip),
     ("script", Kind::Script),
@@ -79,6 +86,9 @@ impl Kind {
             Self::Http => &[&http::KEYS],
             Self::Https => &[&http::KEYS, &tls::KEYS],
             Self::Sql(_) => &[&sql::KEYS, &login::KEYS, &security::KEYS],
+            Self::Ldap => &[&ldap::KEYS, &login::KEYS, &security::KEYS],
+            Self::Grpc => &[&grpc::KEYS, &security::KEYS],
+            Self::Websocket => &[&websocket::KEYS, &security::KEYS],
             Self::Mqtt => &[&login::KEYS, &security::KEYS],
             Self::Sip => &[&sip::KEYS, &tls::KEYS],
             Self::Script => &[&script::KEYS],

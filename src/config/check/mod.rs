@@ -6,8 +6,10 @@ mod agent;
 mod dialogue;
 mod dns;
 mod file;
+mod grpc;
 mod http;
 mod kind;
+mod ldap;
 mod login;
 mod mqtt;
 mod ntp;
@@ -20,6 +22,7 @@ mod sip;
 mod sql;
 mod tls;
 mod udp;
+mod websocket;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -189,6 +192,9 @@ fn spec(kind: Option<Kind>, table: &mut Table<'_>, context: &mut Context) -> Opt
         Some(Kind::Agent) => Some(agent::read(table, context)),
         Some(Kind::File) => file::read(table),
         Some(Kind::Sql(protocol)) => sql::read(protocol, table, context),
+        Some(Kind::Ldap) => ldap::read(table, context),
+        Some(Kind::Grpc) => Some(grpc::read(table, context)),
+        Some(Kind::Websocket) => Some(websocket::read(table, context)),
         Some(Kind::Mqtt) => Some(mqtt::read(table, context)),
         Some(Kind::Sip) => Some(sip::read(table, context)),
         Some(Kind::Script) => script::read(table, context),
@@ -212,6 +218,9 @@ pub(crate) fn question(spec: &Spec) -> Vec<(&'static str, String)> {
         Spec::Agent(spec) => (Kind::Agent, agent::question(spec)),
         Spec::File(spec) => (Kind::File, file::question(spec)),
         Spec::Sql(spec) => (Kind::Sql(spec.protocol), sql::question(spec)),
+        Spec::Ldap(spec) => (Kind::Ldap, ldap::question(spec)),
+        Spec::Grpc(spec) => (Kind::Grpc, grpc::question(spec)),
+        Spec::Websocket(spec) => (Kind::Websocket, websocket::question(spec)),
         Spec::Mqtt(spec) => (Kind::Mqtt, mqtt::question(spec)),
         Spec::Sip(spec) => (Kind::Sip, sip::question(spec)),
         Spec::Script(spec) => (Kind::Script, script::question(spec)),

@@ -1,26 +1,22 @@
 //! `type = "mqtt"`
 
-use tidegate_checkers::{MqttSpec, Security, Spec};
+use tidegate_checkers::{MqttSpec, Spec};
 
 use super::login;
-use super::security::{self, IMPLICIT, Mode, NONE};
+use super::security::{self, IMPLICIT};
 use crate::config::Context;
 use crate::config::reader::Table;
 use crate::config::show::{self, or_none};
 
 pub(super) fn read(table: &mut Table<'_>, context: &mut Context) -> Spec {
     let login = login::read(table, true, context);
-    let tls = match security::read(table, &[NONE, IMPLICIT], Mode::None, context) {
-        Security::None => None,
-        Security::Tls(tls) | Security::StartTls(tls) => Some(tls),
-    };
+    let tls = security::read_one(table, IMPLICIT, context);
     Spec::Mqtt(Box::new(MqttSpec { login, tls }))
 }
 
 /// The answers of [`super::question`].
 pub(super) fn question(spec: &MqttSpec) -> Vec<(&'static str, String)> {
-    let word = if spec.tls.is_some() { "implicit" } else { "none" };
-    let mut answers = security::question(word, spec.tls.as_ref());
+    let mut answers = security::question_of_one(IMPLICIT, spec.tls.as_ref());
     answers.push(("user", or_none(spec.login.as_ref().map(|login| show::quoted(&login.name)))));
     answers
 }

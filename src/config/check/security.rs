@@ -38,6 +38,26 @@ pub(super) fn read(
     }
 }
 
+/// The same for protocols that have one way to speak TLS, which is `word`.
+pub(super) fn read_one(
+    table: &mut Table<'_>,
+    word: (&'static str, Mode),
+    context: &mut Context,
+) -> Option<TlsSpec> {
+    match read(table, &[NONE, word], Mode::None, context) {
+        Security::None => None,
+        Security::Tls(tls) | Security::StartTls(tls) => Some(tls),
+    }
+}
+
+/// The answers of [`super::question`] for what [`read_one`] has read.
+pub(super) fn question_of_one(
+    word: (&'static str, Mode),
+    tls: Option<&TlsSpec>,
+) -> Vec<(&'static str, String)> {
+    question(tls.map_or(NONE, |_| word).0, tls)
+}
+
 /// The answers of [`super::question`].
 pub(super) fn question(word: &'static str, tls: Option<&TlsSpec>) -> Vec<(&'static str, String)> {
     let mut answers = vec![("tls", word.to_owned())];

@@ -1,8 +1,8 @@
 //! `type = "mysql"` and `type = "postgres"`
 
-use tidegate_checkers::{Login, Secret, Security, Spec, SqlProtocol, SqlSpec};
+use tidegate_checkers::{Login, Secret, Spec, SqlProtocol, SqlSpec};
 
-use super::security::{self, Mode, NONE, START_TLS};
+use super::security::{self, START_TLS};
 use crate::config::Context;
 use crate::config::reader::Table;
 use crate::config::secret::secret;
@@ -21,10 +21,7 @@ pub(super) fn read(protocol: SqlProtocol, table: &mut Table<'_>, context: &mut C
     let query = table.take("query", text(4096)).map(|it| it.value);
     let expect = table.take("expect", |value| context.pattern(string(value)?)).map(|it| it.value);
     let database = table.take("database", text(128)).map(|it| it.value);
-    let tls = match security::read(table, &[NONE, START_TLS], Mode::None, context) {
-        Security::None => None,
-        Security::Tls(tls) | Security::StartTls(tls) => Some(tls),
-    };
+    let tls = security::read_one(table, START_TLS, context);
     let password = password.map_or_else(Secret::default, |it| it.value);
     let login = Login { name: name?.value, password };
     Some(Spec::Sql(Box::new(SqlSpec { protocol, login, database, query, expect, tls })))
@@ -32,8 +29,7 @@ pub(super) fn read(protocol: SqlProtocol, table: &mut Table<'_>, context: &mut C
 
 /// The answers of [`super::question`].
 pub(super) fn question(spec: &SqlSpec) -> Vec<(&'static str, String)> {
-    let word = if spec.tls.is_some() { "starttls" } else { "none" };
-    let mut answers = security::question(word, spec.tls.as_ref());
+    let mut answers = security::question_of_one(START_TLS, spec.tls.as_ref());
     answers.extend([
         ("user", show::quoted(&spec.login.name)),
         ("database", or_none(spec.database.as_deref().map(show::quoted))),
