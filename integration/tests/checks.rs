@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "checks/calls.rs"]
+mod calls;
 #[path = "checks/databases.rs"]
 mod databases;
 #[path = "checks/datagrams.rs"]
 mod datagrams;
+#[path = "checks/directory.rs"]
+mod directory;
 #[path = "checks/dns.rs"]
 mod dns;
 #[path = "checks/half_open.rs"]

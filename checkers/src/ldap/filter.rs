@@ -191,7 +191,9 @@ mod tests {
     use super::*;
 
     fn sent(text: &str) -> Vec<u8> {
-        bytes_of(text.parse::<LdapFilter>().unwrap_or_else(|why| panic!("{text}: {why}")).tag()).unwrap().to_vec()
+        bytes_of(text.parse::<LdapFilter>().unwrap_or_else(|why| panic!("{text}: {why}")).tag())
+            .unwrap()
+            .to_vec()
     }
 
     #[test]
