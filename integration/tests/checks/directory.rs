@@ -95,11 +95,7 @@ async fn searches() {
             "scope = \"sub\"\nfilter = \"(cn:caseExactMatch:=Probe)\"",
             "wrong answer: 0 entries instead of at least 1",
         ),
-        (
-            "too few",
-            "scope = \"sub\"\nmin_entries = 4",
-            "wrong answer: 3 entries instead of at least 4",
-        ),
+        ("too few", "scope = \"sub\"\nmin_entries = 4", "wrong answer: 3 entries instead of at least 4"),
     ] {
         assert_eq!(outcome(case, address, &search(keys)).await, expected);
     }

@@ -54,7 +54,10 @@ fn mistakes() {
         ("query = \"a\"\nwithin = \"192.0.2.0/33\"", "must be a network"),
         ("query = \"a\"\nrecord = \"MX\"\nwithin = \"192.0.2.0/24\"", "MX records have none"),
         ("query = \"a\"\ninsecure = true", "means nothing without `transport = \"tls\"`"),
-        ("query = \"a\"\npath = \"/\"", "belongs to checks of type \"http\", \"https\" or \"file\""),
+        (
+            "query = \"a\"\npath = \"/\"",
+            "belongs to checks of type \"http\", \"https\", \"websocket\" or \"file\"",
+        ),
     ] {
         refused(&format!("[virtual_server.check]\ntype = \"dns\"\n{keys}"), because);
     }

@@ -1,4 +1,4 @@
-use tidegate_checkers::{SipTransport, Spec, SqlProtocol};
+use tidegate_checkers::{LdapScope, Security, SipTransport, Spec, SqlProtocol};
 
 use super::{refused, server};
 
@@ -40,4 +40,32 @@ fn brokers() {
     let Spec::Mqtt(mqtt) = spec("type = \"mqtt\"\nuser = \"me\"\npassword = \"x\"") else { panic!() };
     assert!(mqtt.login.is_some() && mqtt.tls.is_none());
     wrong("type = \"mqtt\"\nuser = \"me\"", "a `user` needs a `password`");
+}
+
+#[test]
+fn ldap() {
+    let ldap = |keys: &str| match spec(&format!("type = \"ldap\"\n{keys}")) {
+        Spec::Ldap(ldap) => *ldap,
+        other => panic!("{other:?}"),
+    };
+    let none = ldap("");
+    assert_eq!((none.login, none.search, none.security), (None, None, Security::None));
+    let search = ldap("base = \"\"").search.unwrap();
+    assert_eq!((search.base.as_str(), search.scope, search.min_entries), ("", LdapScope::Base, 1));
+    assert_eq!(search.filter.to_string(), "(objectClass=*)");
+    wrong("type = \"ldap\"\nfilter = \"(a=b)\"", "`filter` needs `base`");
+    wrong("type = \"ldap\"\nbase = \"o=x\"\nfilter = \"a=b\"", "not \"a=b\": a ( is missing before \"a=b\"");
+    // With an empty password a server lets anybody in.
+    wrong("type = \"ldap\"\nuser = \"cn=a\"\npassword = \"\"", "`password` must have 1 to 1024 bytes");
+}
+
+#[test]
+fn grpc_and_websocket() {
+    let Spec::Grpc(grpc) = spec("type = \"grpc\"") else { panic!() };
+    assert_eq!((grpc.service.as_str(), grpc.host, grpc.tls), ("", None, None));
+    wrong("type = \"grpc\"\nca_file = \"ca.pem\"", "means nothing without `tls`");
+    let Spec::Websocket(socket) = spec("type = \"websocket\"\ntls = \"implicit\"") else { panic!() };
+    assert_eq!((socket.path.as_str(), socket.subprotocol, socket.tls.is_some()), ("/", None, true));
+    wrong("type = \"websocket\"\nheaders = { Sec-WebSocket-Key = \"x\" }", "a check cannot send the header");
+    wrong("type = \"websocket\"\nsubprotocol = \"a b\"", "`subprotocol` must be a name");
 }
