@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_checkers::{Observation, Probe};
 use tidegate_engine::{Effects, Engine, Health, Input};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -115,7 +116,8 @@ enum Turn {
 }
 
 impl EventLoop {
-    /// Starts the checks, the dataplane's thread and the control socket. Must be called inside the runtime.
+    /// Starts the checks in a runtime of theirs, the dataplane's thread and the control socket. Must be called inside
+    /// a runtime.
     pub(super) fn start(
         file: PathBuf,
         loader: config::Loader,
@@ -123,6 +125,7 @@ impl EventLoop {
         dataplanes: Vec<(DataplaneKind, Box<dyn Dataplane>)>,
         leading: Leading,
         socket: UnixListener,
+        checks: &Handle,
     ) -> Result<Self, RunError> {
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (request, requests) = mpsc::channel(REQUESTS);
@@ -148,7 +151,7 @@ impl EventLoop {
             generation: 0,
             last_error: None,
             engine: Engine::new(),
-            runner: Runners::start(&model.director, seed, &observations),
+            runner: Runners::start(checks, &model.director, seed, &observations),
             first_probes: Some(Arc::default()),
             reports: BTreeMap::new(),
             not_run: 0,

@@ -33,6 +33,9 @@ use crate::failover;
 use crate::memory;
 use event_loop::EventLoop;
 
+// A large answer does not hold up a small one.
+const CONTROL_THREADS: usize = 2;
+
 /// Why the director did not start, or ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -69,14 +72,23 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let _log = logging::start(&director.log);
     let threads = director.proxy_threads.and_then(|threads| NonZero::new(usize::from(threads)));
     let proxy = Proxy::start(tidegate_proxy::Settings { threads, max_connections: None })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("checks").build()?;
+    let threads = |name: &str| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.enable_all().thread_name(name);
+        builder
+    };
+    // Apart from the rest: an answer about all of a large configuration takes longer than a check may wait.
+    let checks = threads("checks").build()?;
+    let runtime = threads("control").worker_threads(CONTROL_THREADS).build()?;
     let leading = Leading::default();
     let dataplanes: Vec<(_, Box<dyn Dataplane>)> = vec![
         (DataplaneKind::Proxy, Box::new(ProxyDataplane::new(proxy))),
         (DataplaneKind::Ipvs, Box::new(IpvsDataplane::new(director.ipvs.clone(), leading.clone()))),
     ];
-    let result = runtime
-        .block_on(async { EventLoop::start(file, loader, model, dataplanes, leading, socket)?.run().await });
+    let result = runtime.block_on(async {
+        EventLoop::start(file, loader, model, dataplanes, leading, socket, checks.handle())?.run().await
+    });
+    checks.shutdown_background();
     runtime.shutdown_background();
     result
 }

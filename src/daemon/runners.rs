@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tidegate_checkers::{Observation, Probe, Runner, Settings, Spec, Stats};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config::Director;
@@ -16,12 +17,14 @@ pub(super) struct Runners {
 }
 
 impl Runners {
-    /// Starts without probes. Must be called inside the runtime.
+    /// Starts without probes.
     pub(super) fn start(
+        runtime: &Handle,
         director: &Director,
         seed: u64,
         observations: &mpsc::Sender<Vec<Observation>>,
     ) -> Self {
+        let _inside = runtime.enter();
         let start = |most: u32| {
             let settings = Settings { max_concurrent: most as usize, seed };
             Runner::start(settings, observations.clone())
