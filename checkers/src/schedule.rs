@@ -23,8 +23,10 @@ use self::random::mix;
 const JITTER: u32 = 20;
 /// A grid point within this part of the interval after a run that came late is passed over.
 const TOO_SOON: u32 = 4;
-/// The grid of new probes begins so much later, in which a great many are taken up, but soon for short intervals.
+/// The grid of new probes begins so much later, and so much for each of them, in which they are taken up, also by a slow
+/// machine; but soon for short intervals.
 const LEAD: Duration = Duration::from_millis(100);
+const LEAD_EACH: Duration = Duration::from_micros(20);
 /// A run that starts later than this counts as late.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -181,7 +183,7 @@ impl Schedule {
         let count = new.len() as u32;
         for (place, (id, interval)) in (0u32..).zip(new) {
             let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
-            let lead = LEAD.min(interval / 8);
+            let lead = (LEAD + LEAD_EACH * count).min(interval / 8);
             let due = now + lead + (interval - lead) / count * place;
             self.probes.insert(id, Entry { interval, grid: due, runs: 0, state: State::Waiting { due } });
             self.waiting.insert((due, id));
