@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tidegate::config::{
     self, IpvsOnDown, IpvsOptions, OnDown, OnStop, Protocol, ProxyOptions, Scheduler, SchedulerFlags,
 };
 use tidegate::dataplane::{
-    Attributes, Dataplane, Destination, IpvsDataplane, ProxyDataplane, Service, ServiceKey, Table, plan,
+    Attributes, Change, Counters, Dataplane, Destination, IpvsDataplane, Observed, ProxyDataplane, Service,
+    ServiceKey, Table, plan,
 };
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::lab::{self, ipvsadm_save};
@@ -54,18 +56,37 @@ fn tcp(address: SocketAddr) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address }
 }
 
-/// One round of what the reconcile loop does.
-fn reconcile(dataplane: &mut dyn Dataplane, desired: &Table) {
-    let changes = plan(desired, &dataplane.observe(desired).unwrap());
-    for result in dataplane.apply(&changes) {
-        result.unwrap();
+/// What a look at everything finds to change, made piece by piece.
+fn look(dataplane: &mut dyn Dataplane, desired: &Table) -> Vec<Change> {
+    let mut changes = Vec::new();
+    loop {
+        let Observed { table, is_last } = dataplane.observe(desired).unwrap();
+        let found = plan(desired, &table);
+        assert!(dataplane.apply(&found).into_iter().all(|result| result.is_ok()));
+        changes.extend(found);
+        if is_last {
+            return changes;
+        }
     }
-    assert_eq!(dataplane.observe(desired).unwrap(), *desired);
-    assert_eq!(plan(desired, &dataplane.observe(desired).unwrap()), []);
+}
+
+/// What the reconcile loop does.
+fn reconcile(dataplane: &mut dyn Dataplane, desired: &Table) {
+    let changes = look(dataplane, desired);
+    assert_eq!(look(dataplane, desired), []);
+    assert_eq!(dataplane.observe_changed(desired).unwrap(), *desired);
     for result in dataplane.apply(&changes) {
         result.expect("changes that are already made are no error");
     }
-    assert_eq!(dataplane.observe(desired).unwrap(), *desired);
+    assert_eq!(look(dataplane, desired), []);
+}
+
+fn counters(dataplane: &mut dyn Dataplane) -> Counters {
+    loop {
+        if let Poll::Ready(counters) = dataplane.counters() {
+            return counters.unwrap();
+        }
+    }
 }
 
 fn who_answers(listen: SocketAddr) -> BTreeSet<SocketAddr> {
@@ -102,7 +123,7 @@ fn conforms(dataplane: &mut dyn Dataplane, options: &config::Dataplane) {
 
     // A kernel sums up every two seconds.
     wait_for("the counters", PATIENCE, || {
-        let counters = dataplane.counters().unwrap();
+        let counters = counters(dataplane);
         let by_server: BTreeMap<_, _> =
             counters.destinations.iter().map(|(key, it)| (key.1, it.connections)).collect();
         (counters.services[&tcp(web)].accepted >= 60 && by_server[&three] >= 20).then_some(())

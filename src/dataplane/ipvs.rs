@@ -12,17 +12,21 @@ pub use settings::Leading;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tidegate_ipvs::table::{DestinationEntry, ServiceEntry};
+use tidegate_ipvs::table::{DestinationEntry, Key, ServiceEntry};
 use tidegate_ipvs::{self as ipvs, Connection, Request};
 
 use super::table::{Destination, Service, ServiceKey, Table};
-use super::{Change, Counters, Dataplane, DestinationCounters, Error, ServiceCounters};
+use super::{Change, Counters, Dataplane, DestinationCounters, Error, Observed, ServiceCounters};
+use crate::clock;
 use crate::config::{self, OnStop};
 
 // For a whole table of 37,000 destinations on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
+// So long nothing else can be done while a large table is read.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// IPVS as a [`Dataplane`]. Asks nothing of the kernel until a virtual server or a setting wants it.
 pub struct IpvsDataplane {
@@ -33,7 +37,14 @@ pub struct IpvsDataplane {
     connection: Option<Connection>,
     /// As last desired.
     ours: Table,
+    /// Of a look at the whole that is under way.
+    unread: Option<Unread>,
+    /// What has been counted so far, and of which services not yet.
+    counted: Option<(Unread, Counters)>,
 }
+
+/// Services whose destinations are still to be read.
+type Unread = std::vec::IntoIter<(ServiceKey, Key, ServiceEntry)>;
 
 impl Default for IpvsDataplane {
     fn default() -> Self {
@@ -42,12 +53,23 @@ impl Default for IpvsDataplane {
 }
 
 impl Dataplane for IpvsDataplane {
-    fn observe(&mut self, desired: &Table) -> Result<Table, Error> {
-        self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
-        self.settle();
-        let actual = self.dump()?;
-        self.forget(desired, &actual);
-        Ok(self.found(&actual, |_| true))
+    fn observe(&mut self, desired: &Table) -> Result<Observed, Error> {
+        let (mut unread, missing) = match self.unread.take() {
+            Some(unread) => (unread, BTreeSet::new()),
+            None => {
+                self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
+                self.settle();
+                let services = self.services()?;
+                let there: BTreeSet<_> = services.as_slice().iter().map(|(key, ..)| *key).collect();
+                self.forget(desired, |key| there.contains(key));
+                (services, self.ours.keys().filter(|key| !there.contains(key)).copied().collect())
+            }
+        };
+        let read = self.read_on(&mut unread)?;
+        let table = self.found(&read, |key| missing.contains(key) || read.contains_key(key));
+        let is_last = unread.len() == 0;
+        self.unread = (!is_last).then_some(unread);
+        Ok(Observed { table, is_last })
     }
 
     /// The kernel has a question of its own for the destinations of each service, and thousands of them would hold up
@@ -60,10 +82,15 @@ impl Dataplane for IpvsDataplane {
         let changed: BTreeSet<_> = changed.chain(gone).collect();
         self.ours.extend(desired.iter().map(|(key, service)| (*key, Arc::clone(service))));
         let keys: Vec<_> = changed.iter().filter_map(translate::key).collect();
-        let actual =
+        // After an error the look begins anew: it may have passed by what has changed.
+        let unread = self.unread.take();
+        let mut actual =
             if keys.is_empty() { BTreeMap::new() } else { self.with(|connection| connection.read(&keys))? };
-        self.forget(desired, &actual);
-        Ok(self.found(&actual, |key| changed.contains(key)))
+        self.unread = unread;
+        let read = |key: &ServiceKey| Some((*key, actual.remove(&translate::key(key)?)?));
+        let read: BTreeMap<_, _> = changed.iter().filter_map(read).collect();
+        self.forget(desired, |key| read.contains_key(key));
+        Ok(self.found(&read, |key| changed.contains(key)))
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
@@ -86,13 +113,15 @@ impl Dataplane for IpvsDataplane {
         results
     }
 
-    fn counters(&mut self) -> Option<Counters> {
-        let mut counters = Counters::default();
-        let actual = self.dump().ok()?;
-        for (key, service) in &self.ours {
-            let Some(entry) = translate::key(key).and_then(|key| actual.get(&key)) else { continue };
+    fn counters(&mut self) -> Poll<Option<Counters>> {
+        let begin = |it: &mut Self| Some((it.services().ok()?, Counters::default()));
+        let counted = self.counted.take().or_else(|| begin(self));
+        let Some((mut unread, mut counters)) = counted else { return Poll::Ready(None) };
+        let Ok(read) = self.read_on(&mut unread) else { return Poll::Ready(None) };
+        for (key, entry) in read {
+            let Some(service) = self.ours.get(&key) else { continue };
             let accepted = entry.stats.total.connections;
-            counters.services.insert(*key, ServiceCounters { accepted, ..ServiceCounters::default() });
+            counters.services.insert(key, ServiceCounters { accepted, ..ServiceCounters::default() });
             for (address, it) in &entry.destinations {
                 let group = Arc::clone(&service.attributes.group);
                 let sum: &mut DestinationCounters =
@@ -104,7 +133,11 @@ impl Dataplane for IpvsDataplane {
                 sum.bytes_out += it.stats.total.bytes_out;
             }
         }
-        Some(counters)
+        if unread.len() == 0 {
+            return Poll::Ready(Some(counters));
+        }
+        self.counted = Some((unread, counters));
+        Poll::Pending
     }
 
     fn stop_accepting(&mut self) {
@@ -148,7 +181,8 @@ impl Drop for IpvsDataplane {
 impl IpvsDataplane {
     /// With what is the kernel's own and no virtual server's.
     pub fn new(settings: config::Ipvs, leading: Leading) -> Self {
-        Self { settings, leading, unsettled: None, connection: None, ours: Table::new() }
+        let (unsettled, connection, unread, counted) = (None, None, None, None);
+        Self { settings, leading, unsettled, connection, ours: Table::new(), unread, counted }
     }
 
     /// Holds the settings against drift. What is wrong with them keeps no virtual server from being served.
@@ -169,21 +203,23 @@ impl IpvsDataplane {
     }
 
     /// What is, of ours; what was not read is as desired.
-    fn found(&self, actual: &ipvs::table::Table, was_read: impl Fn(&ServiceKey) -> bool) -> Table {
+    fn found(
+        &self,
+        actual: &BTreeMap<ServiceKey, ServiceEntry>,
+        was_read: impl Fn(&ServiceKey) -> bool,
+    ) -> Table {
         let found = self.ours.iter().filter_map(|(key, wanted)| {
             if !was_read(key) {
                 return Some((*key, Arc::clone(wanted)));
             }
-            let entry = actual.get(&translate::key(key)?)?;
-            Some((*key, observed(key, wanted, entry)))
+            Some((*key, observed(key, wanted, actual.get(key)?)))
         });
         found.collect()
     }
 
     /// What is neither wanted any more nor there is nobody's: whoever makes it next is its owner.
-    fn forget(&mut self, desired: &Table, actual: &ipvs::table::Table) {
-        let there = |key: &ServiceKey| translate::key(key).is_some_and(|key| actual.contains_key(&key));
-        self.ours.retain(|key, _| desired.contains_key(key) || there(key));
+    fn forget(&mut self, desired: &Table, is_there: impl Fn(&ServiceKey) -> bool) {
+        self.ours.retain(|key, _| desired.contains_key(key) || is_there(key));
     }
 
     /// The services that do not outlive the director.
@@ -195,11 +231,28 @@ impl IpvsDataplane {
         self.ours.iter().map(|(key, service)| (key, &**service)).filter(move |(_, service)| clears(service))
     }
 
-    fn dump(&mut self) -> Result<ipvs::table::Table, Error> {
-        if self.ours.is_empty() {
-            return Ok(BTreeMap::new());
+    /// Those of ours that are there, without their destinations.
+    fn services(&mut self) -> Result<Unread, Error> {
+        let mut all = if self.ours.is_empty() { BTreeMap::new() } else { self.with(Connection::services)? };
+        let mine = self.ours.keys().filter_map(|listen| {
+            let key = translate::key(listen)?;
+            Some((*listen, key, all.remove(&key)?))
+        });
+        Ok(mine.collect::<Vec<_>>().into_iter())
+    }
+
+    /// Reads the destinations of these services for a moment, at least of the first.
+    fn read_on(&mut self, unread: &mut Unread) -> Result<BTreeMap<ServiceKey, ServiceEntry>, Error> {
+        let mut read = BTreeMap::new();
+        let end = clock::now() + MOMENT;
+        for (listen, key, mut entry) in unread.by_ref() {
+            entry.destinations = self.with(|connection| connection.destinations(&key))?;
+            read.insert(listen, entry);
+            if clock::now() >= end {
+                break;
+            }
         }
-        self.with(Connection::dump)
+        Ok(read)
     }
 
     fn request(&mut self, requests: &[Request]) -> Vec<Result<(), Error>> {

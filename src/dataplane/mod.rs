@@ -4,7 +4,7 @@
 //!   event loop ──desired Table──► Reconciler (a thread of its own: a dataplane may block)
 //!                                   observe() → plan(desired, observed) → apply(changes), again until equal
 //!   event loop ◄──────Report────┘
-//!   status request ──counters()──► the same thread, between two rounds
+//!   status request ──counters()──► the same thread, between two pieces of a look
 //! ```
 //!
 //! Nothing outside of the adapters knows which dataplane it is. What a dataplane cannot do is refused when the
@@ -21,6 +21,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 
 pub use build::services;
 pub use ipvs::{IpvsDataplane, Leading};
@@ -32,21 +33,22 @@ pub use table::{Attributes, Destination, Service, ServiceKey, Table};
 
 /// Something that carries traffic as a [`Table`] says.
 pub trait Dataplane: Send {
-    /// What is, of the services that are ours: those in `desired` and those that were applied here before. What a
-    /// dataplane cannot tell (a name, a reason) is taken from `desired`.
-    fn observe(&mut self, desired: &Table) -> Result<Table, Error>;
+    /// A piece of a look at everything: call again until the last. Other calls may come between.
+    ///
+    /// A look is at the services that are ours: those in `desired` when it begins and those that were applied here
+    /// before. What a dataplane cannot tell (a name, a reason) is taken from `desired`. After an error the next call
+    /// begins anew.
+    fn observe(&mut self, desired: &Table) -> Result<Observed, Error>;
 
-    /// As `observe`, for when all was as desired after the last round: services that are still desired so may be
-    /// taken to be so, where looking at every one is expensive.
-    fn observe_changed(&mut self, desired: &Table) -> Result<Table, Error> {
-        self.observe(desired)
-    }
+    /// What is, once a look has begun: services that are desired as they were at the last call of this or of the
+    /// beginning of a look may be taken to be so, where looking at every one is expensive.
+    fn observe_changed(&mut self, desired: &Table) -> Result<Table, Error>;
 
     /// Makes the changes in order; one result each. A change that is already made is no error.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>>;
 
-    /// What has been counted; none when it cannot be read.
-    fn counters(&mut self) -> Option<Counters>;
+    /// What has been counted; none when it cannot be read. To be called until it is ready; other calls may come between.
+    fn counters(&mut self) -> Poll<Option<Counters>>;
 
     /// Takes no new connections from now on; those that live go on.
     fn stop_accepting(&mut self);
@@ -56,6 +58,15 @@ pub trait Dataplane: Send {
 
     /// False when a part of it has ended by an error of its own, so that only a new start makes it whole.
     fn is_whole(&self) -> bool;
+}
+
+/// What a piece of a look has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// What is; services that other pieces are about are here as desired.
+    pub table: Table,
+    /// The look has come to its end.
+    pub is_last: bool,
 }
 
 /// Why a dataplane is not as it should be.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tidegate_proxy as proxy;
 
 use super::plan;
 use super::table::{Service, ServiceKey, Table};
-use super::{Change, Counters, Dataplane, DestinationCounters, Error, Limits, ServiceCounters};
+use super::{Change, Counters, Dataplane, DestinationCounters, Error, Limits, Observed, ServiceCounters};
 use crate::config::{self, Listen};
 
 /// The proxy as a [`Dataplane`].
@@ -26,7 +27,11 @@ impl ProxyDataplane {
 }
 
 impl Dataplane for ProxyDataplane {
-    fn observe(&mut self, _desired: &Table) -> Result<Table, Error> {
+    fn observe(&mut self, _desired: &Table) -> Result<Observed, Error> {
+        Ok(Observed { table: self.held.clone(), is_last: true })
+    }
+
+    fn observe_changed(&mut self, _desired: &Table) -> Result<Table, Error> {
         Ok(self.held.clone())
     }
 
@@ -48,10 +53,10 @@ impl Dataplane for ProxyDataplane {
         changes.iter().map(|change| failures.get(&change.key()).cloned().map_or(Ok(()), Err)).collect()
     }
 
-    fn counters(&mut self) -> Option<Counters> {
+    fn counters(&mut self) -> Poll<Option<Counters>> {
         let counters = self.proxy.counters();
         let limits = self.proxy.limits();
-        Some(Counters {
+        Poll::Ready(Some(Counters {
             services: counters
                 .services
                 .iter()
@@ -63,7 +68,7 @@ impl Dataplane for ProxyDataplane {
                 connections: limits.max_connections,
                 descriptors: limits.descriptors,
             },
-        })
+        }))
     }
 
     fn stop_accepting(&mut self) {

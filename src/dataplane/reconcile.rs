@@ -1,24 +1,25 @@
 //! The loop that keeps a dataplane as desired: observe, plan, apply, and again.
 //!
 //! It has a thread of its own because a dataplane may block, and it is level-triggered: only the newest desired
-//! table counts, and after an error, as well as every resync interval, the whole is compared again. In between a
-//! dataplane may look only at what is desired otherwise than before.
+//! table counts, and after an error, as well as every resync interval, the whole is compared again, piece by piece. In
+//! between a dataplane may look only at what is desired otherwise than before.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::DataplaneKind;
 use crate::{clock, threads};
 
-use super::{Change, Counters, Dataplane, Error, ServiceKey, Table, plan};
+use super::{Change, Counters, Dataplane, Error, Observed, ServiceKey, Table, plan};
 
-/// What came of a round in which the errors became other ones.
+/// What is wrong, told when it has become something else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Services that are not as desired, and why; empty when all is well.
@@ -82,7 +83,13 @@ impl Reconciler {
             reports,
             orders: Arc::clone(&orders),
             turns: Arc::clone(&turns),
+            report: None,
             reported: None,
+            due: clock::now() + resync,
+            backoff: BACKOFF_FIRST,
+            look: None,
+            counting: Vec::new(),
+            curious: Vec::new(),
         };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { orders, requests, turns, thread: Some(thread) })
@@ -173,23 +180,28 @@ struct Round {
     reports: mpsc::Sender<(DataplaneKind, Report)>,
     orders: Arc<Mutex<Orders>>,
     turns: Arc<AtomicU64>,
-    /// None before the first round.
+    /// What is wrong, as far as is known; none before the first look is over.
+    report: Option<Report>,
     reported: Option<Report>,
+    /// When the next look at the whole begins.
+    due: Instant,
+    backoff: Duration,
+    /// A look is under way, and what has gone wrong in it.
+    look: Option<BTreeMap<ServiceKey, Error>>,
+    /// Who waits for the counters that are being read, and who has asked since that began.
+    counting: Vec<oneshot::Sender<Counters>>,
+    curious: Vec<oneshot::Sender<Counters>>,
 }
 
 impl Round {
-    /// Until it is told to end, or the dataplane has lost a part.
+    /// Until it is told to end, or the dataplane has lost a part. A look at the whole and the reading of the counters may
+    /// take long: they are done piece by piece, and what is ordered meanwhile waits for one piece of each.
     fn run(mut self, queue: &Receiver<Request>) {
-        let mut backoff = BACKOFF_FIRST;
-        // When the whole is to be compared again.
-        let mut due = clock::now() + self.resync;
-        let mut is_as_desired = false;
         let mut accepting = true;
         while self.dataplane.is_whole() {
             self.turns.fetch_add(1, Ordering::Relaxed);
-            let wait = due.saturating_duration_since(clock::now()).min(LOOK);
-            match queue.recv_timeout(wait) {
-                Ok(Request::Counters(reply)) => answer(reply, || self.dataplane.counters()),
+            match queue.recv_timeout(self.rest()) {
+                Ok(Request::Counters(reply)) => self.curious.push(reply),
                 Ok(Request::Active(reply)) => answer(reply, || self.dataplane.active()),
                 Ok(Request::Wake) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -202,67 +214,150 @@ impl Round {
                 let stop = std::mem::take(&mut orders.stop_accepting);
                 (stop, std::mem::take(&mut orders.changed), orders.desired.clone())
             };
-            if stop {
-                // What was decided before the stop outlives it where the dataplane does.
-                if let Some(desired) = desired.as_ref().filter(|_| accepting && (changed || !is_as_desired)) {
-                    self.reconcile(desired, true);
+            let is_due = self.due <= clock::now();
+            match desired.filter(|_| accepting) {
+                Some(desired) => {
+                    if changed {
+                        self.change(&desired);
+                    } else if is_due {
+                        self.look(&desired);
+                    }
+                    // What was decided before the stop outlives it where the dataplane does.
+                    while stop && !self.is_as_desired() {
+                        self.look(&desired);
+                        if self.look.is_none() {
+                            break;
+                        }
+                    }
                 }
+                None if is_due => self.due = clock::now() + self.resync,
+                None => {}
+            }
+            if stop {
                 accepting = false;
                 self.dataplane.stop_accepting();
             }
-            let is_due = clock::now() >= due;
-            if !changed && !is_due {
-                continue;
-            }
-            let whole = is_due || !is_as_desired;
-            is_as_desired = match desired {
-                Some(desired) if accepting => self.reconcile(&desired, whole),
-                _ => true,
-            };
-            if is_as_desired && !whole {
-                continue;
-            }
-            let wait = if is_as_desired { self.resync } else { backoff.min(self.resync) };
-            backoff = if is_as_desired { BACKOFF_FIRST } else { (backoff * 2).min(self.resync) };
-            due = clock::now() + wait;
+            self.count();
+            self.tell();
         }
     }
 
-    /// One round, over the whole table or what has changed in it; true when the dataplane is as desired and the
-    /// event loop knows.
-    fn reconcile(&mut self, desired: &Table, whole: bool) -> bool {
-        let mut report = Report::default();
-        let observed =
-            if whole { self.dataplane.observe(desired) } else { self.dataplane.observe_changed(desired) };
+    /// How long there is nothing to do unless somebody asks.
+    fn rest(&self) -> Duration {
+        if self.counting.is_empty() && self.curious.is_empty() {
+            self.due.saturating_duration_since(clock::now()).min(LOOK)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn is_as_desired(&self) -> bool {
+        self.report == Some(Report::default())
+    }
+
+    /// Brings about what is desired otherwise than before, also in the middle of a look.
+    fn change(&mut self, desired: &Table) {
+        if self.look.is_none() && self.report.is_none() {
+            return self.look(desired);
+        }
+        let observed = self.dataplane.observe_changed(desired);
         self.turns.fetch_add(1, Ordering::Relaxed);
         match observed {
-            Ok(observed) => report.errors = self.apply(&plan(desired, &observed)),
-            // Nothing is known to have got better.
-            Err(error) => {
-                let errors = self.reported.clone().unwrap_or_default().errors;
-                report = Report { unreadable: Some(error), errors };
+            Ok(observed) => {
+                let errors = match (&mut self.look, &mut self.report) {
+                    (Some(errors), _) => errors,
+                    (None, report) => &mut report.get_or_insert_default().errors,
+                };
+                if !apply(&mut *self.dataplane, &plan(desired, &observed), errors) {
+                    self.due = self.due.min(clock::now() + self.backoff);
+                }
             }
+            Err(error) => self.unreadable(error),
         }
-        let clean = report.errors.is_empty() && report.unreadable.is_none();
-        if self.reported.as_ref() == Some(&report) {
-            return clean;
-        }
-        let told = self.reports.try_send((self.kind, report.clone())).is_ok();
-        if told {
-            self.reported = Some(report);
-        }
-        clean && told
     }
 
-    fn apply(&mut self, changes: &[Change]) -> BTreeMap<ServiceKey, Error> {
-        if changes.is_empty() {
-            return BTreeMap::new();
+    /// A piece of a look at the whole.
+    fn look(&mut self, desired: &Table) {
+        let mut errors = self.look.take().unwrap_or_default();
+        let observed = self.dataplane.observe(desired);
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        match observed {
+            Ok(Observed { table, is_last }) => {
+                apply(&mut *self.dataplane, &plan(desired, &table), &mut errors);
+                if is_last {
+                    self.end_look(Report { errors, unreadable: None });
+                } else {
+                    self.look = Some(errors);
+                    self.due = clock::now();
+                }
+            }
+            Err(error) => self.unreadable(error),
         }
-        let results = self.dataplane.apply(changes);
-        let failed =
-            changes.iter().zip(results).filter_map(|(change, result)| Some((change.key(), result.err()?)));
-        failed.collect()
     }
+
+    /// Nothing is known to have got better.
+    fn unreadable(&mut self, error: Error) {
+        let errors = self.report.take().unwrap_or_default().errors;
+        self.end_look(Report { unreadable: Some(error), errors });
+    }
+
+    fn end_look(&mut self, report: Report) {
+        self.look = None;
+        self.report = Some(report);
+        let wait = if self.is_as_desired() { self.resync } else { self.backoff.min(self.resync) };
+        self.backoff = if self.is_as_desired() { BACKOFF_FIRST } else { self.backoff * 2 }.min(self.resync);
+        self.due = clock::now() + wait;
+    }
+
+    /// Reads a piece of the counters for those who wait for them.
+    fn count(&mut self) {
+        if self.counting.is_empty() {
+            // Who has left by now is spared an answer, and the dataplane the question.
+            self.counting.extend(self.curious.drain(..).filter(|reply| !reply.is_closed()));
+        }
+        if self.counting.is_empty() {
+            return;
+        }
+        if let Poll::Ready(mut counters) = self.dataplane.counters() {
+            while let Some(reply) = self.counting.pop() {
+                let answer = if self.counting.is_empty() { counters.take() } else { counters.clone() };
+                let _has_left = answer.map(|answer| reply.send(answer));
+            }
+        }
+    }
+
+    /// A report without room is made again at the next turn.
+    fn tell(&mut self) {
+        if self.report == self.reported {
+            return;
+        }
+        if let Some(report) = &self.report
+            && self.reports.try_send((self.kind, report.clone())).is_ok()
+        {
+            self.reported = self.report.clone();
+        }
+    }
+}
+
+/// Makes the changes and keeps in `errors` what is wrong then with the services that they are about; true if all could
+/// be made.
+fn apply(
+    dataplane: &mut dyn Dataplane,
+    changes: &[Change],
+    errors: &mut BTreeMap<ServiceKey, Error>,
+) -> bool {
+    if changes.is_empty() {
+        return true;
+    }
+    let results = dataplane.apply(changes);
+    for change in changes {
+        errors.remove(&change.key());
+    }
+    let failed =
+        changes.iter().zip(results).filter_map(|(change, result)| Some((change.key(), result.err()?)));
+    let before = errors.len();
+    errors.extend(failed);
+    errors.len() == before
 }
 
 /// Whoever asked may have left, and then the dataplane is spared the question.

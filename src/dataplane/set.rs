@@ -110,9 +110,9 @@ impl CounterSources {
 }
 
 impl Counters {
-    fn merge(&mut self, other: Self) {
-        self.services.extend(other.services);
-        self.destinations.extend(other.destinations);
+    fn merge(&mut self, mut other: Self) {
+        self.services.append(&mut other.services);
+        self.destinations.append(&mut other.destinations);
         self.limits.active += other.limits.active;
         self.limits.connections += other.limits.connections;
         self.limits.descriptors += other.limits.descriptors;

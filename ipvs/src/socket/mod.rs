@@ -3,6 +3,8 @@
 mod error;
 mod link;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::DecodeError;
@@ -17,7 +19,7 @@ use crate::codec::{
     encode_timeouts, service_key,
 };
 use crate::request::Request;
-use crate::table::{Info, Key, SyncDaemon, SyncRole, Table, Timeouts};
+use crate::table::{DestinationEntry, Info, Key, SyncDaemon, SyncRole, Table, Timeouts};
 use crate::wire::{
     Attribute, CONTROL_FAMILY, Command, ControlAttribute, FAMILY_NAME, FamilyLookup, Message, Nested,
 };
@@ -55,8 +57,23 @@ impl Connection {
 
     fn try_dump(&mut self) -> Result<Table, Fault> {
         let deadline = self.deadline();
-        let services = self.query(Message::Command(Command::GetService, Vec::new()), true, deadline)?;
-        self.with_destinations(services, deadline)
+        let mut table = self.all_services(deadline)?;
+        self.fill(&mut table, deadline)?;
+        Ok(table)
+    }
+
+    /// All services, without their destinations. That is quick: it is one question, and for the destinations of each
+    /// service the kernel has one of its own.
+    pub fn services(&mut self) -> Result<Table, Error> {
+        let deadline = self.deadline();
+        self.all_services(deadline).map_err(|fault| fault.during("reading the services of IPVS"))
+    }
+
+    /// The destinations of a service; none where there is no such service.
+    pub fn destinations(&mut self, key: &Key) -> Result<BTreeMap<SocketAddr, DestinationEntry>, Error> {
+        let deadline = self.deadline();
+        self.destinations_of(key, deadline)
+            .map_err(|fault| fault.during(format!("reading the destinations of {key}")))
     }
 
     /// Those of these services that are there.
@@ -75,29 +92,37 @@ impl Connection {
                 Err(fault) => return Err(fault),
             }
         }
-        self.with_destinations(services, deadline)
+        let mut table = decode_services(services)?;
+        self.fill(&mut table, deadline)?;
+        Ok(table)
     }
 
-    fn with_destinations(&mut self, services: Vec<Message>, deadline: Instant) -> Result<Table, Fault> {
-        let mut table = Table::new();
-        for attribute in services.into_iter().flat_map(attributes) {
-            if let Attribute::Service(service) = attribute {
-                let (key, entry) = decode_service(service.attributes).map_err(malformed)?;
-                table.insert(key, entry);
-            }
+    fn all_services(&mut self, deadline: Instant) -> Result<Table, Fault> {
+        self.query(Message::Command(Command::GetService, Vec::new()), true, deadline)
+            .and_then(decode_services)
+    }
+
+    fn fill(&mut self, table: &mut Table, deadline: Instant) -> Result<(), Fault> {
+        for (key, entry) in table {
+            entry.destinations = self.destinations_of(key, deadline)?;
         }
-        for (key, entry) in &mut table {
-            let question = Message::about_service(Command::GetDestination, service_key(key));
-            let destinations = self.query(question, true, deadline)?;
-            for attribute in destinations.into_iter().flat_map(attributes) {
-                if let Attribute::Destination(destination) = attribute {
-                    let decoded = decode_destination(key.family(), destination.attributes);
-                    let (address, destination) = decoded.map_err(malformed)?;
-                    entry.destinations.insert(address, destination);
-                }
+        Ok(())
+    }
+
+    fn destinations_of(
+        &mut self,
+        key: &Key,
+        deadline: Instant,
+    ) -> Result<BTreeMap<SocketAddr, DestinationEntry>, Fault> {
+        let question = Message::about_service(Command::GetDestination, service_key(key));
+        let answers = self.query(question, true, deadline)?;
+        let destinations = answers.into_iter().flat_map(attributes).filter_map(|attribute| match attribute {
+            Attribute::Destination(destination) => {
+                Some(decode_destination(key.family(), destination.attributes).map_err(malformed))
             }
-        }
-        Ok(table)
+            _ => None,
+        });
+        destinations.collect()
     }
 
     /// Makes the requests in order; one result each. One that fails does not stop the others, except that nothing
@@ -252,6 +277,14 @@ impl Connection {
     fn deadline(&self) -> Instant {
         clock::now() + self.timeout
     }
+}
+
+fn decode_services(answers: Vec<Message>) -> Result<Table, Fault> {
+    let services = answers.into_iter().flat_map(attributes).filter_map(|attribute| match attribute {
+        Attribute::Service(service) => Some(decode_service(service.attributes).map_err(malformed)),
+        _ => None,
+    });
+    services.collect()
 }
 
 fn daemon_command(command: Command, daemon: &SyncDaemon) -> Message {

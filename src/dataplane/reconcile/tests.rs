@@ -19,6 +19,10 @@ struct State {
     /// Observed as a whole, and only what had changed.
     wholes: u32,
     parts: u32,
+    /// A look at the whole goes on piece by piece until this is over.
+    endless: bool,
+    pieces: u32,
+    counted: u32,
 }
 
 impl State {
@@ -46,10 +50,13 @@ impl Fake {
 }
 
 impl Dataplane for Fake {
-    fn observe(&mut self, _desired: &Table) -> Result<Table, Error> {
+    fn observe(&mut self, _desired: &Table) -> Result<Observed, Error> {
         self.with(|state| {
-            state.wholes += 1;
-            state.read()
+            state.pieces += 1;
+            if !state.endless {
+                state.wholes += 1;
+            }
+            Ok(Observed { table: state.read()?, is_last: !state.endless })
         })
     }
 
@@ -73,8 +80,11 @@ impl Dataplane for Fake {
         })
     }
 
-    fn counters(&mut self) -> Option<Counters> {
-        Some(Counters::default())
+    fn counters(&mut self) -> Poll<Option<Counters>> {
+        self.with(|state| {
+            state.counted += 1;
+            if state.counted % 3 == 0 { Poll::Ready(Some(Counters::default())) } else { Poll::Pending }
+        })
     }
 
     fn stop_accepting(&mut self) {
@@ -156,6 +166,29 @@ async fn changes_do_not_put_off_the_comparison_of_the_whole() {
 
     fake.until("the whole to be observed again", |state| state.wholes >= 3 && state.parts > 0).await;
     changes.abort();
+}
+
+#[tokio::test]
+async fn a_change_waits_for_no_look_and_no_counters() {
+    let (fake, reconciler, mut reports) = start(Duration::from_millis(50));
+    fake.with(|state| state.endless = true);
+    reconciler.set_desired(table(1));
+    fake.until("the first look to go on", |state| state.pieces > 3).await;
+    assert!(reports.try_recv().is_err(), "nothing is known before its end");
+
+    reconciler.set_desired(table(2));
+    fake.until("the change", |state| state.parts == 1 && state.held == *table(2)).await;
+    assert!(reconciler.counter_source().read(PATIENCE).await.is_some(), "nor do the counters wait");
+    fake.with(|state| state.broken = true);
+    reconciler.set_desired(table(3));
+    fake.until("the change that cannot be made", |state| state.parts == 2).await;
+    assert_eq!(fake.with(|state| state.wholes), 0);
+    fake.with(|state| state.endless = false);
+
+    let (_, report) = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(report.errors.len(), 1, "told at the end of the look");
+    fake.with(|state| state.broken = false);
+    fake.until("the third table", |state| state.held == *table(3)).await;
 }
 
 #[tokio::test]
