@@ -46,6 +46,7 @@ fn pool(options: &config::Dataplane, servers: &[(SocketAddr, u32)]) -> Arc<Servi
             scheduler_flags: SchedulerFlags::default(),
             persistence: None,
             dataplane: options.clone(),
+            overload: tidegate_engine::Mode::Off,
             overflow: None,
         },
         destinations: servers.iter().map(|(address, weight)| (*address, destination(*weight))).collect(),

@@ -16,6 +16,8 @@ pub enum Request {
     RemoveService(Key),
     /// A destination that is there with these attributes. Its connections stay.
     PutDestination(Key, SocketAddr, Destination),
+    /// The same of a destination that is there; one that is not stays away.
+    SetDestination(Key, SocketAddr, Destination),
     /// A destination that is not there.
     RemoveDestination(Key, SocketAddr),
 }
@@ -36,18 +38,21 @@ impl Request {
             Self::PutDestination(key, address, destination) => {
                 about_destination(Command::NewDestination, key, encode_destination(address, destination))
             }
+            Self::SetDestination(key, address, destination) => {
+                about_destination(Command::SetDestination, key, encode_destination(address, destination))
+            }
             Self::RemoveDestination(key, address) => {
                 about_destination(Command::DelDestination, key, destination_key(address))
             }
         }
     }
 
-    /// The message for an entry that turned out to be there already; none for a removal.
+    /// The message for an entry that turned out to be there already; none for what makes no entry.
     pub fn change_message(&self) -> Option<Message> {
         let command = match self {
             Self::PutService(..) => Command::SetService,
             Self::PutDestination(..) => Command::SetDestination,
-            Self::RemoveService(_) | Self::RemoveDestination(..) => return None,
+            Self::SetDestination(..) | Self::RemoveService(_) | Self::RemoveDestination(..) => return None,
         };
         match self.message() {
             Message::Command(_, attributes) => Some(Message::Command(command, attributes)),
@@ -74,7 +79,7 @@ impl fmt::Display for Request {
         match self {
             Self::PutService(key, _) => write!(f, "setting the service {key}"),
             Self::RemoveService(key) => write!(f, "removing the service {key}"),
-            Self::PutDestination(key, address, _) => {
+            Self::PutDestination(key, address, _) | Self::SetDestination(key, address, _) => {
                 write!(f, "setting the destination {address} of the service {key}")
             }
             Self::RemoveDestination(key, address) => {

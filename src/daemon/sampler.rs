@@ -9,7 +9,7 @@ use tidegate_engine::{Load, Mode, Traffic};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::config::{self, DataplaneKind, Listen, Protocol, VirtualServer};
+use crate::config::{DataplaneKind, Listen, Protocol, VirtualServer};
 use crate::dataplane::{CounterSources, Counters, DestinationCounters};
 
 /// From one question to the next, if answering and taking in are quick.
@@ -52,7 +52,7 @@ impl Sampler {
         self.due = None;
         let (sources, answer) = (self.sources.clone(), self.answer.clone());
         tokio::spawn(async move {
-            let counters = sources.read(DEADLINE).await;
+            let counters = sources.sample(DEADLINE).await;
             // The loop may have ended.
             let (Ok(()) | Err(_)) = answer.send(Sample { counters, asked: now }).await;
         });
@@ -113,19 +113,12 @@ fn load(it: &VirtualServer, address: SocketAddr, counted: &DestinationCounters) 
     // A datagram that was sent says nothing of who is there.
     let is_tcp = |key: &Listen| matches!(key, Listen::Address { protocol: Protocol::Tcp, .. });
     let shakes_hands = kind == DataplaneKind::Proxy && it.listen.iter().all(is_tcp);
-    let through_here = match &it.dataplane {
-        config::Dataplane::Proxy(_) => true,
-        config::Dataplane::Ipvs(_) => {
-            let at = it.real_servers.binary_search_by_key(&address, |server| server.address);
-            at.is_ok_and(|at| it.real_servers[at].forwarding == config::Forwarding::Nat)
-        }
-    };
     Load {
         address,
         active: counted.active,
         begun: counted.begun,
         failed: counted.connect_failures,
         established: shakes_hands.then_some(counted.connections),
-        bytes_out: through_here.then_some(counted.bytes_out),
+        bytes_out: counted.answered,
     }
 }

@@ -21,6 +21,7 @@ pub fn services(
             scheduler_flags: configured.scheduler_flags,
             persistence: configured.persistence,
             dataplane: configured.dataplane.clone(),
+            overload: configured.overload,
             overflow: overflow(configured),
         },
         destinations: pool.map(|it| (it.address, destination(configured, it))).collect(),

@@ -4,6 +4,9 @@
 //! in the kernel's table is somebody else's. An entry that a killed predecessor has left is found as it is and kept
 //! with its connections.
 
+mod enforce;
+mod meter;
+mod regulator;
 mod settings;
 mod translate;
 
@@ -22,6 +25,9 @@ use super::table::{Destination, Service, ServiceKey, Table};
 use super::{Change, Counters, Dataplane, DestinationCounters, Error, Observed, ServiceCounters};
 use crate::clock;
 use crate::config::{self, OnStop};
+use enforce::Enforcement;
+use meter::Meter;
+use regulator::{Regulator, is_regulated, is_watched};
 
 // For a whole table of 37,000 destinations on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,9 +45,15 @@ pub struct IpvsDataplane {
     ours: Table,
     /// Of a look at the whole that is under way.
     unread: Option<Unread>,
-    /// What has been counted so far, and of which services not yet.
+    /// What has been counted so far, and of which services not yet: of all, and of those that are watched.
     counted: Option<(Unread, Counters)>,
+    sampled: Option<(Unread, Counters)>,
+    regulator: Regulator,
+    enforcement: Enforcement,
 }
+
+/// As the kernel tells of them.
+type Destinations = BTreeMap<SocketAddr, DestinationEntry>;
 
 /// Services whose destinations are still to be read.
 type Unread = std::vec::IntoIter<(ServiceKey, Key, ServiceEntry)>;
@@ -89,12 +101,14 @@ impl Dataplane for IpvsDataplane {
         self.unread = unread;
         let read = |key: &ServiceKey| Some((*key, actual.remove(&translate::key(key)?)?));
         let read: BTreeMap<_, _> = changed.iter().filter_map(read).collect();
+        read.iter().for_each(|(key, entry)| self.know(key, &entry.destinations));
         self.forget(desired, |key| read.contains_key(key));
         Ok(self.found(&read, |key| changed.contains(key)))
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), Error>> {
-        let requests: Vec<_> = changes.iter().map(requests).collect();
+        let requests: Vec<_> =
+            changes.iter().map(|change| requests(change, &self.ours, &self.regulator)).collect();
         let flat: Vec<_> = requests.iter().flatten().flatten().cloned().collect();
         let mut outcomes = self.request(&flat).into_iter();
         let mut result = |requests: &Option<Vec<Request>>| match requests {
@@ -114,40 +128,32 @@ impl Dataplane for IpvsDataplane {
     }
 
     fn counters(&mut self) -> Poll<Option<Counters>> {
-        let begin = |it: &mut Self| Some((it.services().ok()?, Counters::default()));
-        let counted = self.counted.take().or_else(|| begin(self));
-        let Some((mut unread, mut counters)) = counted else { return Poll::Ready(None) };
-        let Ok(read) = self.read_on(&mut unread) else { return Poll::Ready(None) };
-        for (key, entry) in read {
-            let Some(service) = self.ours.get(&key) else { continue };
-            let accepted = entry.stats.total.connections;
-            counters.services.insert(key, ServiceCounters { accepted, ..ServiceCounters::default() });
-            for (address, it) in &entry.destinations {
-                let group = Arc::clone(&service.attributes.group);
-                let sum: &mut DestinationCounters =
-                    counters.destinations.entry((group, *address)).or_default();
-                sum.active += u64::from(it.active);
-                sum.begun += it.stats.total.connections;
-                sum.connections += it.stats.total.connections;
-                sum.bytes_in += it.stats.total.bytes_in;
-                sum.bytes_out += it.stats.total.bytes_out;
-            }
+        let counted = self.counted.take().or_else(|| self.begin_to_count(|_| true));
+        let answer;
+        (self.counted, answer) = self.count_on(counted);
+        answer
+    }
+
+    fn sample(&mut self) -> Poll<Option<Counters>> {
+        if !self.ours.values().any(|service| is_watched(service)) {
+            return Poll::Ready(Some(Counters::default()));
         }
-        if unread.len() == 0 {
-            return Poll::Ready(Some(counters));
-        }
-        self.counted = Some((unread, counters));
-        Poll::Pending
+        let sampled = self.sampled.take().or_else(|| self.begin_to_count(is_watched));
+        let answer;
+        (self.sampled, answer) = self.count_on(sampled);
+        answer
+    }
+
+    fn regulate(&mut self) -> Option<Duration> {
+        self.enforce()
     }
 
     fn stop_accepting(&mut self) {
         let quiesce = |key: &ServiceKey, service: &Service| {
             let put = |(address, it): (&SocketAddr, &Destination)| {
-                Some(Request::PutDestination(
-                    translate::key(key)?,
-                    *address,
-                    translate::destination(&Destination { weight: 0, ..*it })?,
-                ))
+                let it = Destination { weight: 0, ..*it };
+                let destination = self.regulator.destination(key, service, address, &it)?;
+                Some(Request::PutDestination(translate::key(key)?, *address, destination))
             };
             service.destinations.iter().filter_map(put).collect::<Vec<_>>()
         };
@@ -175,14 +181,27 @@ impl Drop for IpvsDataplane {
         let remove = |(key, _): (&ServiceKey, &Service)| translate::key(key).map(Request::RemoveService);
         let requests: Vec<_> = self.to_clear().filter_map(remove).collect();
         self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
+        if let Err(error) = self.lift() {
+            complain(error);
+        }
     }
 }
 
 impl IpvsDataplane {
     /// With what is the kernel's own and no virtual server's.
     pub fn new(settings: config::Ipvs, leading: Leading) -> Self {
-        let (unsettled, connection, unread, counted) = (None, None, None, None);
-        Self { settings, leading, unsettled, connection, ours: Table::new(), unread, counted }
+        Self {
+            settings,
+            leading,
+            unsettled: None,
+            connection: None,
+            ours: Table::new(),
+            unread: None,
+            counted: None,
+            sampled: None,
+            regulator: Regulator::default(),
+            enforcement: Enforcement::default(),
+        }
     }
 
     /// Holds the settings against drift. What is wrong with them keeps no virtual server from being served.
@@ -220,6 +239,14 @@ impl IpvsDataplane {
     /// What is neither wanted any more nor there is nobody's: whoever makes it next is its owner.
     fn forget(&mut self, desired: &Table, is_there: impl Fn(&ServiceKey) -> bool) {
         self.ours.retain(|key, _| desired.contains_key(key) || is_there(key));
+        self.regulator.retain(&self.ours);
+    }
+
+    /// Takes in what was read of a service just now.
+    fn know(&mut self, key: &ServiceKey, destinations: &Destinations) {
+        if self.ours.get(key).is_some_and(|service| is_watched(service)) {
+            self.regulator.read(clock::now(), key, destinations);
+        }
     }
 
     /// The services that do not outlive the director.
@@ -247,12 +274,52 @@ impl IpvsDataplane {
         let end = clock::now() + MOMENT;
         for (listen, key, mut entry) in unread.by_ref() {
             entry.destinations = self.with(|connection| connection.destinations(&key))?;
+            self.know(&listen, &entry.destinations);
             read.insert(listen, entry);
             if clock::now() >= end {
                 break;
             }
         }
         Ok(read)
+    }
+
+    fn begin_to_count(&mut self, which: fn(&Service) -> bool) -> Option<(Unread, Counters)> {
+        let services = self.services().ok()?;
+        let services = services.filter(|(key, ..)| self.ours.get(key).is_some_and(|service| which(service)));
+        Some((services.collect::<Vec<_>>().into_iter(), Counters::default()))
+    }
+
+    /// Counts on for a moment: what has been counted and is not done, and the answer.
+    fn count_on(
+        &mut self,
+        counted: Option<(Unread, Counters)>,
+    ) -> (Option<(Unread, Counters)>, Poll<Option<Counters>>) {
+        let Some((mut unread, mut counters)) = counted else { return (None, Poll::Ready(None)) };
+        let Ok(read) = self.read_on(&mut unread) else { return (None, Poll::Ready(None)) };
+        for (key, entry) in read {
+            let Some(service) = self.ours.get(&key) else { continue };
+            let accepted = entry.stats.total.connections;
+            counters.services.insert(key, ServiceCounters { accepted, ..ServiceCounters::default() });
+            for (address, it) in &entry.destinations {
+                let group = Arc::clone(&service.attributes.group);
+                let sum: &mut DestinationCounters =
+                    counters.destinations.entry((group, *address)).or_default();
+                let meter = self.regulator.meter(&key, address);
+                let is_nat = it.destination.forwarding == ipvs::table::Forwarding::Nat;
+                sum.active += u64::from(it.active);
+                sum.begun += meter.map_or(it.stats.total.connections, Meter::begun);
+                sum.connections += it.stats.total.connections;
+                sum.bytes_in += it.stats.total.bytes_in;
+                sum.bytes_out += it.stats.total.bytes_out;
+                if let Some(meter) = meter.filter(|_| is_nat) {
+                    sum.answered = Some(sum.answered.unwrap_or(0) + meter.answered());
+                }
+            }
+        }
+        if unread.len() == 0 {
+            return (None, Poll::Ready(Some(counters)));
+        }
+        (Some((unread, counters)), Poll::Pending)
     }
 
     fn request(&mut self, requests: &[Request]) -> Vec<Result<(), Error>> {
@@ -287,13 +354,18 @@ fn complain(error: Error) {
 }
 
 /// What brings a change about; none for what the configuration refuses to give to IPVS.
-fn requests(change: &Change) -> Option<Vec<Request>> {
-    let key = translate::key(&change.key())?;
+fn requests(change: &Change, ours: &Table, regulator: &Regulator) -> Option<Vec<Request>> {
+    let listen = change.key();
+    let key = translate::key(&listen)?;
+    let put = |service: &Service, address: &SocketAddr, it: &Destination| {
+        let destination = regulator.destination(&listen, service, address, it)?;
+        Some(Request::PutDestination(key, *address, destination))
+    };
     Some(match change {
         Change::AddService(_, service) => {
             let mut requests = vec![Request::PutService(key, translate::service(&key, &service.attributes)?)];
             for (address, it) in &service.destinations {
-                requests.push(Request::PutDestination(key, *address, translate::destination(it)?));
+                requests.push(put(service, address, it)?);
             }
             requests
         }
@@ -301,9 +373,7 @@ fn requests(change: &Change) -> Option<Vec<Request>> {
             vec![Request::PutService(key, translate::service(&key, attributes)?)]
         }
         Change::RemoveService(_) => vec![Request::RemoveService(key)],
-        Change::PutDestination(_, address, it) => {
-            vec![Request::PutDestination(key, *address, translate::destination(it)?)]
-        }
+        Change::PutDestination(_, address, it) => vec![put(ours.get(&listen)?, address, it)?],
         Change::RemoveDestination(_, address) => vec![Request::RemoveDestination(key, *address)],
     })
 }
@@ -317,9 +387,20 @@ fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> A
     if !same {
         attributes.group = "".into();
     }
+    let is_as = |it: &Destination, entry: &DestinationEntry| {
+        let destination = translate::destination(it);
+        // Thresholds that follow the traffic are nobody's drift.
+        let thresholds = |it| ipvs::table::Destination {
+            upper_threshold: entry.destination.upper_threshold,
+            lower_threshold: entry.destination.lower_threshold,
+            ..it
+        };
+        let destination = if is_regulated(wanted) { destination.map(thresholds) } else { destination };
+        destination == Some(entry.destination)
+    };
     let destination = |(address, entry): (&SocketAddr, &DestinationEntry)| {
         let it = match wanted.destinations.get(address) {
-            Some(wanted) if translate::destination(wanted) == Some(entry.destination) => *wanted,
+            Some(wanted) if is_as(wanted, entry) => *wanted,
             Some(wanted) if !wanted.decided => *wanted,
             Some(wanted) => Destination { alive: !wanted.alive, ..*wanted },
             None => Destination::new(entry.destination.weight),

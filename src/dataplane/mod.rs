@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 pub use build::services;
 pub use ipvs::{IpvsDataplane, Leading};
@@ -49,6 +50,17 @@ pub trait Dataplane: Send {
 
     /// What has been counted; none when it cannot be read. To be called until it is ready; other calls may come between.
     fn counters(&mut self) -> Poll<Option<Counters>>;
+
+    /// The same of virtual servers that are protected from overload or observed, which is asked for again and again.
+    fn sample(&mut self) -> Poll<Option<Counters>> {
+        self.counters()
+    }
+
+    /// Sets anew, piece by piece, what has to follow the traffic where the dataplane does not enforce caps by itself;
+    /// after how long to go on, if there is anything to do.
+    fn regulate(&mut self) -> Option<Duration> {
+        None
+    }
 
     /// Takes no new connections from now on; those that live go on.
     fn stop_accepting(&mut self);
@@ -111,6 +123,9 @@ pub struct DestinationCounters {
     pub bytes_in: u64,
     /// To clients.
     pub bytes_out: u64,
+    /// Grows while the real server itself answers clients, and not if all that it does is to refuse them; none where
+    /// answers go another way or it is not watched.
+    pub answered: Option<u64>,
 }
 
 /// What the dataplane can take.

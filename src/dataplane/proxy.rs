@@ -187,6 +187,7 @@ impl From<proxy::DestinationCounters> for DestinationCounters {
             connect_failures: it.connect_failures,
             bytes_in: it.bytes_in,
             bytes_out: it.bytes_out,
+            answered: Some(it.bytes_out),
         }
     }
 }

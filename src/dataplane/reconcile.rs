@@ -54,6 +54,7 @@ enum Request {
     /// There are new orders.
     Wake,
     Counters(oneshot::Sender<Counters>),
+    Sample(oneshot::Sender<Counters>),
     Active(oneshot::Sender<u64>),
 }
 
@@ -88,8 +89,9 @@ impl Reconciler {
             due: clock::now() + resync,
             backoff: BACKOFF_FIRST,
             look: None,
-            counting: Vec::new(),
-            curious: Vec::new(),
+            counters: Askers::default(),
+            samples: Askers::default(),
+            regulate: None,
         };
         let thread = std::thread::Builder::new().name(kind.to_string()).spawn(move || round.run(&queue))?;
         Ok(Self { orders, requests, turns, thread: Some(thread) })
@@ -147,6 +149,11 @@ impl CounterSource {
     pub async fn read(&self, deadline: Duration) -> Option<Counters> {
         ask(&self.0, deadline, Request::Counters).await
     }
+
+    /// The same of virtual servers that are protected from overload or observed.
+    pub async fn sample(&self, deadline: Duration) -> Option<Counters> {
+        ask(&self.0, deadline, Request::Sample).await
+    }
 }
 
 async fn ask<T>(
@@ -188,8 +195,16 @@ struct Round {
     backoff: Duration,
     /// A look is under way, and what has gone wrong in it.
     look: Option<BTreeMap<ServiceKey, Error>>,
-    /// Who waits for the counters that are being read, and who has asked since that began.
-    counting: Vec<oneshot::Sender<Counters>>,
+    counters: Askers,
+    samples: Askers,
+    /// When what follows the traffic is to be set anew.
+    regulate: Option<Instant>,
+}
+
+/// Who waits for the counters that are being read, and who has asked since that began.
+#[derive(Default)]
+struct Askers {
+    waiting: Vec<oneshot::Sender<Counters>>,
     curious: Vec<oneshot::Sender<Counters>>,
 }
 
@@ -201,7 +216,8 @@ impl Round {
         while self.dataplane.is_whole() {
             self.turns.fetch_add(1, Ordering::Relaxed);
             match queue.recv_timeout(self.rest()) {
-                Ok(Request::Counters(reply)) => self.curious.push(reply),
+                Ok(Request::Counters(reply)) => self.counters.curious.push(reply),
+                Ok(Request::Sample(reply)) => self.samples.curious.push(reply),
                 Ok(Request::Active(reply)) => answer(reply, || self.dataplane.active()),
                 Ok(Request::Wake) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -233,19 +249,27 @@ impl Round {
                 None if is_due => self.due = clock::now() + self.resync,
                 None => {}
             }
+            if changed || is_due {
+                self.regulate.get_or_insert_with(clock::now);
+            }
             if stop {
                 accepting = false;
                 self.dataplane.stop_accepting();
             }
-            self.count();
+            self.counters.serve(|| self.dataplane.counters());
+            self.samples.serve(|| self.dataplane.sample());
+            if self.regulate.is_some_and(|at| at <= clock::now()) {
+                self.regulate = self.dataplane.regulate().map(|wait| clock::now() + wait);
+            }
             self.tell();
         }
     }
 
     /// How long there is nothing to do unless somebody asks.
     fn rest(&self) -> Duration {
-        if self.counting.is_empty() && self.curious.is_empty() {
-            self.due.saturating_duration_since(clock::now()).min(LOOK)
+        if self.counters.are_none() && self.samples.are_none() {
+            let next = self.regulate.map_or(self.due, |at| at.min(self.due));
+            next.saturating_duration_since(clock::now()).min(LOOK)
         } else {
             Duration::ZERO
         }
@@ -309,23 +333,6 @@ impl Round {
         self.due = clock::now() + wait;
     }
 
-    /// Reads a piece of the counters for those who wait for them.
-    fn count(&mut self) {
-        if self.counting.is_empty() {
-            // Who has left by now is spared an answer, and the dataplane the question.
-            self.counting.extend(self.curious.drain(..).filter(|reply| !reply.is_closed()));
-        }
-        if self.counting.is_empty() {
-            return;
-        }
-        if let Poll::Ready(mut counters) = self.dataplane.counters() {
-            while let Some(reply) = self.counting.pop() {
-                let answer = if self.counting.is_empty() { counters.take() } else { counters.clone() };
-                let _has_left = answer.map(|answer| reply.send(answer));
-            }
-        }
-    }
-
     /// A report without room is made again at the next turn.
     fn tell(&mut self) {
         if self.report == self.reported {
@@ -335,6 +342,29 @@ impl Round {
             && self.reports.try_send((self.kind, report.clone())).is_ok()
         {
             self.reported = self.report.clone();
+        }
+    }
+}
+
+impl Askers {
+    fn are_none(&self) -> bool {
+        self.waiting.is_empty() && self.curious.is_empty()
+    }
+
+    /// Reads a piece for those who wait.
+    fn serve(&mut self, read: impl FnOnce() -> Poll<Option<Counters>>) {
+        if self.waiting.is_empty() {
+            // Who has left by now is spared an answer, and the dataplane the question.
+            self.waiting.extend(self.curious.drain(..).filter(|reply| !reply.is_closed()));
+        }
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Poll::Ready(mut counters) = read() {
+            while let Some(reply) = self.waiting.pop() {
+                let answer = if self.waiting.is_empty() { counters.take() } else { counters.clone() };
+                let _has_left = answer.map(|answer| reply.send(answer));
+            }
         }
     }
 }

@@ -107,6 +107,15 @@ impl CounterSources {
         }
         Some(all)
     }
+
+    /// The same of virtual servers that are protected from overload or observed.
+    pub async fn sample(&self, deadline: Duration) -> Option<Counters> {
+        let mut all = Counters::default();
+        for source in &self.0 {
+            all.merge(source.sample(deadline).await?);
+        }
+        Some(all)
+    }
 }
 
 impl Counters {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_engine::Mode;
+
 use crate::config::{Dataplane, Forwarding, Listen, Persistence, Scheduler, SchedulerFlags};
 
 /// All services by key. A service that did not change keeps its `Arc`, so comparing tables is cheap.
@@ -34,6 +36,8 @@ pub struct Attributes {
     pub persistence: Option<Persistence>,
     /// What only this dataplane has.
     pub dataplane: Dataplane,
+    /// What is done about overload.
+    pub overload: Mode,
     /// Who takes what finds no destination with room; only where the dataplane can.
     pub overflow: Option<SocketAddr>,
 }
@@ -81,6 +85,7 @@ impl Attributes {
                 idle_timeout: Duration::from_secs(60),
                 proxy_protocol: None,
             }),
+            overload: Mode::Off,
             overflow: None,
         }
     }

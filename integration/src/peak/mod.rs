@@ -4,12 +4,14 @@
 //! they can answer, and afterwards.
 
 mod clients;
+mod kernel;
 mod servers;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 pub use clients::{Answers, Clients, Phase};
+pub use kernel::{Kernel, Place};
 pub use servers::{Server, Servers};
 
 /// A virtual server `web` of these real servers, with an HTTP check every two seconds, and more lines for both.

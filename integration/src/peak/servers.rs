@@ -1,6 +1,6 @@
 //! Real servers that do one thing after another.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Server {
     pub backlog: u32,
 }
 
-/// Running servers on 127.0.0.1, one HTTP/1.0 request a connection. All end when dropped.
+/// Running servers, one HTTP/1.0 request a connection. All end when dropped.
 #[derive(Debug)]
 pub struct Servers {
     // First, so that the tasks end before what they run on.
@@ -40,8 +40,13 @@ impl Default for Server {
 }
 
 impl Servers {
-    /// Starts them, on a thread of their own.
+    /// Starts them on 127.0.0.1, on a thread of their own.
     pub fn start(servers: &[Server]) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), servers)
+    }
+
+    /// Starts them on this address of the caller's network namespace.
+    pub fn start_on(address: IpAddr, servers: &[Server]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -51,7 +56,7 @@ impl Servers {
         for server in servers {
             let _inside = runtime.enter();
             let socket = TcpSocket::new_v4().expect("a socket");
-            socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+            socket.bind((address, 0).into()).expect("a port");
             let listener = Arc::new(socket.listen(server.backlog).expect("a listener"));
             addresses.push(listener.local_addr().expect("an address"));
             let mut workers = JoinSet::new();

@@ -4,6 +4,7 @@
 mod drift;
 mod kill;
 mod missing;
+mod overload;
 mod table;
 mod traffic;
 

@@ -71,7 +71,10 @@ impl Fault {
     pub(super) fn of_request(request: &Request, errno: Errno) -> Option<Self> {
         match (request, errno) {
             // Neither the entry nor the service it would be in.
-            (Request::RemoveService(_) | Request::RemoveDestination(..), Errno::NOENT | Errno::SRCH) => None,
+            (
+                Request::RemoveService(_) | Request::RemoveDestination(..) | Request::SetDestination(..),
+                Errno::NOENT | Errno::SRCH,
+            ) => None,
             (Request::PutService(_, service), Errno::NOENT) => {
                 Some(Self::NoModule { command: modprobe(service), errno })
             }

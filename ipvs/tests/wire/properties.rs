@@ -72,8 +72,8 @@ proptest! {
     #[test]
     fn a_request_says_what_it_is_about(request in requests()) {
         let Message::Command(command, attributes) = request.message() else { panic!() };
-        let about_destination = matches!(request, Request::PutDestination(..) | Request::RemoveDestination(..));
-        prop_assert_eq!(attributes.len(), if about_destination { 2 } else { 1 });
+        let about_service = matches!(request, Request::PutService(..) | Request::RemoveService(..));
+        prop_assert_eq!(attributes.len(), if about_service { 1 } else { 2 });
         prop_assert!(matches!(attributes[0], Attribute::Service(_)));
         let change = request.change_message().map(|message| match message {
             Message::Command(command, changed) => (command, changed == attributes),
@@ -83,6 +83,7 @@ proptest! {
             Request::PutService(..) => (Command::NewService, Some((Command::SetService, true))),
             Request::RemoveService(..) => (Command::DelService, None),
             Request::PutDestination(..) => (Command::NewDestination, Some((Command::SetDestination, true))),
+            Request::SetDestination(..) => (Command::SetDestination, None),
             Request::RemoveDestination(..) => (Command::DelDestination, None),
         };
         prop_assert_eq!((command, change), expected);
@@ -177,6 +178,8 @@ fn requests() -> impl Strategy<Value = Request> {
         keys().prop_map(Request::RemoveService),
         (keys(), addresses(), destinations())
             .prop_map(|(key, address, destination)| Request::PutDestination(key, address, destination)),
+        (keys(), addresses(), destinations())
+            .prop_map(|(key, address, destination)| Request::SetDestination(key, address, destination)),
         (keys(), addresses()).prop_map(|(key, address)| Request::RemoveDestination(key, address)),
     ]
 }

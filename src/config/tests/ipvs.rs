@@ -53,6 +53,12 @@ fn defaults() {
 }
 
 #[test]
+fn pools_can_be_protected() {
+    let server = &right(&ipvs("overload = { mode = \"protect\" }")).virtual_servers[0];
+    assert_eq!(server.overload, tidegate_engine::Mode::Protect);
+}
+
+#[test]
 fn everything_written_is_read() {
     let model = right(
         r#"

@@ -8,6 +8,8 @@ use super::super::{Attributes, plan};
 use super::*;
 use crate::config::{Dataplane, IpvsOnDown, IpvsOptions, Listen, Protocol, Scheduler, SchedulerFlags};
 
+mod traffic;
+
 type Weights = BTreeMap<SocketAddr, u32>;
 
 fn address(last: u8) -> SocketAddr {
@@ -31,6 +33,7 @@ fn service(destinations: BTreeMap<SocketAddr, Destination>) -> Arc<Service> {
         scheduler_flags: SchedulerFlags::default(),
         persistence: None,
         dataplane: Dataplane::Ipvs(options),
+        overload: tidegate_engine::Mode::Off,
         overflow: None,
     };
     Arc::new(Service { attributes, destinations })
@@ -38,7 +41,9 @@ fn service(destinations: BTreeMap<SocketAddr, Destination>) -> Arc<Service> {
 
 /// A kernel's table after some changes.
 fn after(mut kernel: ipvs::table::Table, changes: &[Change]) -> ipvs::table::Table {
-    for request in changes.iter().flat_map(|change| requests(change).unwrap()) {
+    let ours = Table::from([(key(), service(BTreeMap::new()))]);
+    let requests = |change| requests(change, &ours, &Regulator::default()).unwrap();
+    for request in changes.iter().flat_map(requests) {
         match request {
             Request::PutService(key, service) => {
                 let new = ServiceEntry {
@@ -54,6 +59,7 @@ fn after(mut kernel: ipvs::table::Table, changes: &[Change]) -> ipvs::table::Tab
                 let new = DestinationEntry { destination, active: 0, inactive: 0, persistent: 0, stats };
                 kernel.get_mut(&key).unwrap().destinations.insert(address, new);
             }
+            Request::SetDestination(..) => panic!("no change of the table is made so"),
             Request::RemoveDestination(key, address) => {
                 kernel.get_mut(&key).unwrap().destinations.remove(&address);
             }

@@ -31,6 +31,7 @@ prop_compose! {
                 idle_timeout: Duration::from_secs(60),
                 proxy_protocol: None,
             }),
+            overload: tidegate_engine::Mode::Off,
             overflow: None,
         }
     }

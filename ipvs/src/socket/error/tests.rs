@@ -35,9 +35,13 @@ fn text(request: &Request, errno: Errno) -> String {
 
 #[test]
 fn what_is_gone_already_is_removed() {
-    for request in
-        [Request::RemoveService(key()), Request::RemoveDestination(key(), "10.1.0.2:80".parse().unwrap())]
-    {
+    let Request::PutDestination(_, address, destination) = put_destination() else { panic!() };
+    for request in [
+        Request::RemoveService(key()),
+        Request::RemoveDestination(key(), address),
+        // To be changed where it is, and nowhere else.
+        Request::SetDestination(key(), address, destination),
+    ] {
         assert_eq!(Fault::of_request(&request, Errno::NOENT), None);
         assert_eq!(Fault::of_request(&request, Errno::SRCH), None);
         assert_eq!(Fault::of_request(&request, Errno::PERM), Some(Fault::NotPermitted(Errno::PERM)));

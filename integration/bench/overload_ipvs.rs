@@ -1,0 +1,126 @@
+//! The peak that ends a pool, on the kernel's dataplane: keepalived, ldirectord and Tidegate in the same boot of the
+//! lab, one after the other, each with a table, real servers and clients of its own.
+//!
+//! `cargo bench -p tidegate-integration --bench overload_ipvs`, some six minutes.
+//! Needs, besides what the tests need, the Debian package ldirectord.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tidegate_integration::clock::wait_for;
+use tidegate_integration::director::Director;
+use tidegate_integration::keepalived::Keepalived;
+use tidegate_integration::lab::{Lab, output_of};
+use tidegate_integration::peak::{Kernel, Phase, Server, virtual_server};
+use tidegate_integration::peer::{Peer, directory};
+
+const PHASES: [Phase; 3] = [
+    Phase { rate: 40.0, seconds: 10 },
+    Phase { rate: 110.0, seconds: 20 },
+    Phase { rate: 60.0, seconds: 20 },
+];
+const SEED: u64 = 7;
+const DEADLINE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    Lab::default().with_program().with_memory(1024).with_deadline(DEADLINE).run(|| {
+        output_of("modprobe", &["-a", "ip_vs", "ip_vs_wlc"]);
+        measure("keepalived", |kernel, servers| {
+            kernel.on_director(|| {
+                Keepalived::checkers_with_log(&keepalived(servers), std::process::Stdio::null())
+            })
+        });
+        measure("ldirectord", |kernel, servers| {
+            let directory = directory();
+            std::fs::write(directory.path().join("ldirectord.cf"), ldirectord(servers)).unwrap();
+            let file = directory.path().join("ldirectord.cf");
+            let words = [file.to_str().unwrap().to_owned(), "start".to_owned()];
+            kernel.on_director(|| {
+                let words = words.each_ref().map(String::as_str);
+                Peer::start_until("ldirectord", "ldirectord", &words, directory, || true)
+            })
+        });
+        for (name, lines, server_lines) in [
+            ("off", "overload = { mode = \"off\" }", ""),
+            ("protect, max_connections = 6", PROTECT, "max_connections = 6"),
+            ("protect", PROTECT, ""),
+        ] {
+            measure(name, |kernel, servers| {
+                let lines = format!("dataplane = \"ipvs\"\n{lines}");
+                let configuration = virtual_server(Kernel::LISTEN, servers, &lines, "");
+                let configuration =
+                    configuration.replace("address = \"10", &format!("{server_lines}\naddress = \"10"));
+                Told(kernel.launch().start(&configuration))
+            });
+        }
+    });
+}
+
+const PROTECT: &str = "overload = { mode = \"protect\" }";
+
+/// A director of ours that says at its end what it knows.
+struct Told(Director);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        println!("{}", String::from_utf8_lossy(&self.0.command(&["status"]).stdout));
+        self.0.log().lines().filter(|line| line.contains("WARN")).for_each(|line| println!("{line}"));
+    }
+}
+
+fn measure<D>(name: &str, director: impl FnOnce(&Kernel, &[SocketAddr]) -> D) {
+    let mut kernel = Kernel::start(&[Server::default(); 8]);
+    let addresses = kernel.servers().addresses().to_vec();
+    let director = director(&kernel, &addresses);
+    let in_service = || kernel.places().iter().filter(|place| place.weight > 0).count();
+    wait_for("all servers to be in service", PATIENCE, || (in_service() == 8).then_some(()));
+    std::thread::sleep(Duration::from_secs(5));
+    let is_over = AtomicBool::new(false);
+    let (answers, (fewest, fullest)) = std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let (mut fewest, mut fullest) = (8, 0);
+            while !is_over.load(Ordering::Relaxed) {
+                let places = kernel.places();
+                fewest = fewest.min(places.iter().filter(|place| place.weight > 0).count());
+                fullest = fullest.max(places.iter().map(|place| place.active).max().unwrap_or(0));
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            (fewest, fullest)
+        });
+        let answers = kernel.run(&PHASES, SEED);
+        is_over.store(true, Ordering::Relaxed);
+        (answers, looks.join().unwrap())
+    });
+    println!("{name}: at least {fewest} in service, at most {fullest} connections at one\n{answers}");
+    drop(director);
+}
+
+fn keepalived(servers: &[SocketAddr]) -> String {
+    let mut text =
+        "virtual_server 10.99.0.1 80 {\n delay_loop 2\n lb_algo wlc\n lb_kind NAT\n protocol TCP\n"
+            .to_owned();
+    for server in servers {
+        let _ = writeln!(
+            text,
+            " real_server {} {} {{\n  HTTP_GET {{\n   url {{\n    path /health\n    status_code 200\n   }}\n   \
+             connect_timeout 1\n   retry 2\n   delay_before_retry 2\n  }}\n }}",
+            server.ip(),
+            server.port()
+        );
+    }
+    text + "}\n"
+}
+
+fn ldirectord(servers: &[SocketAddr]) -> String {
+    let mut text = "checktimeout=1\nnegotiatetimeout=1\ncheckinterval=2\nquiescent=no\nsupervised=yes\n\
+                    logfile=\"/run/ldirectord.log\"\nvirtual=10.99.0.1:80\n"
+        .to_owned();
+    for server in servers {
+        let _ = writeln!(text, "\treal={server} masq 1");
+    }
+    text + "\tservice=http\n\trequest=\"health\"\n\treceive=\"real\"\n\tscheduler=wlc\n\tprotocol=tcp\n\tchecktype=negotiate\n"
+}
