@@ -9,18 +9,12 @@ use crate::stream::Tls;
 use crate::tls::{self, Contexts};
 use crate::trace::Trace;
 use crate::{
-    HttpVersion, Observation, Outcome, Probe, Spec, agent, clock, dialogue, dns, file, grpc, half_open, http,
-    ldap, mqtt, ntp, ping, radius, script, sip, socket, sql, udp, websocket,
+    HttpVersion, Observation, Outcome, Probe, Spec, agent, clock, dialogue, dns, file, grpc, http, ldap,
+    mqtt, ntp, ping, radius, script, sip, sql, udp, websocket,
 };
 
 /// What a program that is killed at its deadline still has for our own work with it.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Asks the probe's question once. Reads the certificate files that it names; a [`Runner`](crate::Runner) reads them
-/// once for all of its probes.
-pub async fn run(probe: Arc<Probe>) -> Observation {
-    Check::new(probe, &mut Contexts::default()).run().await
-}
 
 /// A probe with what its runs share.
 #[derive(Debug, Clone)]
@@ -96,8 +90,9 @@ impl Check {
             .transpose()?;
         let tls = tls.as_ref();
         match spec {
-            Spec::Tcp => socket::connect(target).await.map(|_| Outcome::Passed(String::new())),
-            Spec::TcpHalfOpen => half_open::ask(target).await,
+            Spec::Tcp | Spec::TcpHalfOpen => {
+                Err(Outcome::NotRun("this check runs on a thread of its own".to_owned()))
+            }
             Spec::Http(spec) => http::ask(target, spec, tls, trace).await,
             Spec::Dialogue(spec) => dialogue::ask(target, spec, tls, trace).await,
             Spec::Dns(spec) => dns::ask(target, spec, tls, trace).await,
@@ -123,7 +118,7 @@ impl Check {
 }
 
 /// When our own timer fired much too late the answer may have been waiting for us, so the timeout proves nothing.
-fn lag(late: Duration, timeout: Duration) -> Option<Outcome> {
+pub(crate) fn lag(late: Duration, timeout: Duration) -> Option<Outcome> {
     let bound = Duration::from_millis(200) + timeout / 10;
     (late > bound).then(|| Outcome::NotRun(format!("our own event loop was {} ms late", late.as_millis())))
 }

@@ -1,33 +1,75 @@
 //! Half-open checks: one SYN, and what comes in return. No connection is ever made, so that the server's program does
 //! not hear of the check: for a SYN-ACK that nobody waits for, our own kernel sends a reset.
+//!
+//! One raw socket does it for all checks of a family and mark, in batches.
 
+mod raw;
 mod segment;
-mod shared;
 
-use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 
-use crate::{Outcome, Target, failure, socket};
+use rustix::event::epoll::{self, EventData, EventFlags};
 
-use self::shared::Shared;
+use self::raw::{Key, Raw};
+use crate::{Outcome, Target, failure};
 
-/// Asks. Either result is the outcome; an error ended the exchange early.
-pub(crate) async fn ask(target: &Target) -> Result<Outcome, Outcome> {
-    let shared = Shared::of(target)?;
-    let source = source(target)?;
-    let mut answer = shared.send(source, target.address)?;
-    match answer.wait().await {
-        Some(segment::Kind::Open) => Ok(Outcome::Passed(String::new())),
-        Some(segment::Kind::Refused) => Ok(Outcome::Refused),
-        None => Err(Outcome::NotRun("the thread that hears the answers has ended".to_owned())),
-    }
+/// The sockets, opened when they are first needed.
+#[derive(Debug, Default)]
+pub(crate) struct HalfOpen {
+    sockets: Vec<(Key, Raw)>,
 }
 
-/// The address that our routing table would have us use.
-fn source(target: &Target) -> Result<IpAddr, Outcome> {
-    if let Some(address) = target.bind {
-        return Ok(address);
+/// A SYN that is not answered yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    socket: usize,
+    sequence: u32,
+}
+
+impl HalfOpen {
+    /// Puts a SYN for the check `token` into the next batch. A socket's events have its number and `tokens` together.
+    pub(crate) fn ask(
+        &mut self,
+        epoll: &OwnedFd,
+        tokens: u64,
+        token: usize,
+        target: &Target,
+    ) -> Result<Asked, Outcome> {
+        let socket = self.socket(epoll, tokens, (target.address.is_ipv4(), target.fwmark))?;
+        let sequence = self.sockets[socket].1.ask(token, target)?;
+        Ok(Asked { socket, sequence })
     }
-    let local = socket::datagram(target)?.local_addr();
-    let address = local.map_err(|error| failure::own(&error, "find a local address"))?.as_socket();
-    address.map(|it| it.ip()).ok_or_else(|| Outcome::NotRun("no local address of ours".to_owned()))
+
+    /// Sends what is in the batches; the checks whose SYN could not be sent.
+    pub(crate) fn send(&mut self) -> Vec<(usize, Outcome)> {
+        self.sockets.iter_mut().flat_map(|(_, socket)| socket.send()).collect()
+    }
+
+    /// The checks whose answers have come to this socket.
+    pub(crate) fn hear(&mut self, socket: usize) -> Vec<(usize, Outcome)> {
+        self.sockets.get_mut(socket).map(|(_, socket)| socket.hear()).unwrap_or_default()
+    }
+
+    /// Nobody waits any more.
+    pub(crate) fn forget(&mut self, asked: Asked) {
+        if let Some((_, socket)) = self.sockets.get_mut(asked.socket) {
+            socket.forget(asked.sequence);
+        }
+    }
+
+    /// Closes all sockets, of which nobody waits for any.
+    pub(crate) fn close(&mut self) {
+        self.sockets.clear();
+    }
+
+    fn socket(&mut self, epoll: &OwnedFd, tokens: u64, key: Key) -> Result<usize, Outcome> {
+        if let Some(place) = self.sockets.iter().position(|(it, _)| *it == key) {
+            return Ok(place);
+        }
+        let (socket, place) = (Raw::open(key)?, self.sockets.len());
+        epoll::add(epoll, socket.as_fd(), EventData::new_u64(tokens + place as u64), EventFlags::IN)
+            .map_err(|error| failure::own(&error.into(), "watch a socket"))?;
+        self.sockets.push((key, socket));
+        Ok(place)
+    }
 }

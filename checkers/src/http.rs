@@ -1,7 +1,9 @@
 //! HTTP checks: one request on a connection of its own.
 
 mod body;
+pub(crate) mod plain;
 mod request;
+mod resumed;
 mod tunnel;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +20,7 @@ use tokio::select;
 use tokio::task::JoinSet;
 
 pub(crate) use self::request::{USER_AGENT, authority};
+pub(crate) use self::resumed::Resumed;
 use crate::stream::Tls;
 use crate::trace::{Step, Trace, Traced};
 use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text};
@@ -113,10 +116,7 @@ async fn answer(
 }
 
 async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> Result<Outcome, Outcome> {
-    let status = describe(response.status());
-    if !spec.status.iter().any(|range| range.contains(response.status().as_u16())) {
-        return Ok(Outcome::WrongAnswer(format!("{status} instead of {}", list(&spec.status))));
-    }
+    let status = judge_status(response.status(), spec)?;
     if let Some(expected) = &spec.body {
         trace.enter(Step::Body);
         let failed = |error| failure(&error, spec.version, trace);
@@ -125,6 +125,15 @@ async fn judge(response: Response<Incoming>, spec: &HttpSpec, trace: &Trace) -> 
             .map_err(|why| Outcome::WrongAnswer(format!("{status}, but {why}")))?;
     }
     Ok(Outcome::Passed(status))
+}
+
+/// The status in words, if it is one of those that are wanted.
+fn judge_status(status: StatusCode, spec: &HttpSpec) -> Result<String, Outcome> {
+    let text = describe(status);
+    if spec.status.iter().any(|range| range.contains(status.as_u16())) {
+        return Ok(text);
+    }
+    Err(Outcome::WrongAnswer(format!("{text} instead of {}", list(&spec.status))))
 }
 
 /// What an error of hyper's means. Where hyper cannot say what happened to the connection, the trace can.

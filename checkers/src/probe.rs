@@ -1,10 +1,16 @@
 //! A probe: one question to one target with one timing, asked for all who want to know.
 
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::schedule::Input;
 use crate::{Outcome, Spec};
+
+/// All that are to run. Ids are unique.
+pub(crate) type Probes = Arc<Vec<Arc<Probe>>>;
 
 /// Where a check goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,4 +48,29 @@ pub struct Observation {
     pub outcome: Outcome,
     /// From the start of the check to its end.
     pub latency: Duration,
+}
+
+/// Brings what is `known` of each probe in line with those that are `wanted`, and says what came and went.
+pub(crate) fn renew<'a, T>(
+    known: &mut HashMap<u64, T>,
+    wanted: impl Iterator<Item = &'a Arc<Probe>> + Clone,
+    mut make: impl FnMut(&Arc<Probe>) -> T,
+) -> Input {
+    let before = known.len();
+    let mut new = Vec::new();
+    let mut count = 0;
+    for probe in wanted.clone() {
+        count += 1;
+        if let Entry::Vacant(place) = known.entry(probe.id) {
+            place.insert(make(probe));
+            new.push((probe.id, probe.interval));
+        }
+    }
+    let mut gone = Vec::new();
+    if before + new.len() > count {
+        let wanted: HashSet<u64> = wanted.map(|probe| probe.id).collect();
+        gone.extend(known.extract_if(|id, _| !wanted.contains(id)).map(|(id, _)| id));
+        gone.sort_unstable();
+    }
+    Input::Update { new, gone }
 }

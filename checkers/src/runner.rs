@@ -1,25 +1,28 @@
 //! Runs the probes when the schedule says so.
 //!
 //! ```text
-//!   update() ──probes (the latest set)──► event loop ──► one task per running check
-//!                                         │  ▲  owns the schedule          │
-//!   receiver ◄──batches of observations───┘  └───────observation───────────┘
+//!   update() ─┬─probes (the latest set)──► lean threads: TCP, half-open, plain HTTP
+//!             └─the same─────────────────► event loop ──► one task per running check
+//!                                          │  ▲  owns the schedule          │
+//!   receiver ◄──batches of observations────┘  └───────observation───────────┘
 //! ```
 //!
 //! Observations that the receiver has no room for wait in the event loop, the latest of each probe; so a slow
 //! receiver costs older observations and never holds up a check.
 
-use std::collections::hash_map::{Entry, HashMap};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::hash_map::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+use tokio::task::{self, AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep_until;
 
 use crate::check::Check;
+use crate::lean::{self, Lean, Share};
+use crate::probe::{Probes, renew};
 use crate::schedule::{Actions, Input, Schedule, Stats};
 use crate::tls::Contexts;
 use crate::{Observation, Outcome, Probe, clock};
@@ -27,20 +30,39 @@ use crate::{Observation, Outcome, Probe, clock};
 /// How to run probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// The most checks that run at a time, each with one file descriptor.
+    /// The most checks that run at a time, each with one file descriptor; those that are half-open have none and do
+    /// not count. Each thread has a part of it as large as its part of the probes, at least one.
     pub max_concurrent: usize,
+    /// Threads for the checks that come by the thousand, TCP and HTTP/1 in clear text; at least one. One does some
+    /// 20,000 checks a second. One more is for those that are half-open.
+    pub threads: usize,
     /// Decides the order of first runs and the jitter; directors of one pool should have different ones.
     pub seed: u64,
 }
 
-/// All that are to run. Ids are unique.
-type Probes = Arc<Vec<Arc<Probe>>>;
+/// Asks the probe's question once.
+pub async fn run(probe: Arc<Probe>) -> Observation {
+    let (sender, mut observations) = mpsc::channel(1);
+    let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 0 }, sender);
+    runner.update(vec![Arc::clone(&probe)]);
+    let observation = match runner.fault() {
+        Some(fault) => Err(fault),
+        None => observations.recv().await.and_then(|mut batch| batch.pop()).ok_or_else(String::new),
+    };
+    observation.unwrap_or_else(|fault| Observation {
+        probe: probe.id,
+        outcome: Outcome::NotRun(format!("the check has not ended: {fault}")),
+        latency: Duration::ZERO,
+    })
+}
 
 /// Runs probes until it is dropped.
 #[derive(Debug)]
 pub struct Runner {
     probes: watch::Sender<Probes>,
     stats: Arc<Mutex<Stats>>,
+    event_loop: JoinHandle<()>,
+    lean: Vec<Lean>,
 }
 
 impl Runner {
@@ -51,10 +73,15 @@ impl Runner {
     ///
     /// Outside a tokio runtime with IO and time.
     pub fn start(settings: Settings, observations: mpsc::Sender<Vec<Observation>>) -> Self {
+        let threads = settings.threads.max(1);
+        let shares = (0..threads).map(|thread| Share::Connecting { thread, threads });
+        let new = |share| Lean::new(share, settings, observations.clone());
+        let lean = shares.chain([Share::HalfOpen]).map(new).collect();
         let (probes, updates) = watch::channel(Probes::default());
         let stats = Arc::default();
         let event_loop = EventLoop {
-            schedule: Schedule::new(settings.max_concurrent, settings.seed),
+            schedule: Schedule::new(settings.seed),
+            max_concurrent: settings.max_concurrent,
             checks: HashMap::new(),
             contexts: Contexts::default(),
             running: JoinSet::new(),
@@ -63,24 +90,34 @@ impl Runner {
             outbox: BTreeMap::new(),
             stats: Arc::clone(&stats),
         };
-        tokio::spawn(event_loop.run(updates, observations));
-        Self { probes, stats }
+        let event_loop = tokio::spawn(event_loop.run(updates, observations));
+        Self { probes, stats, event_loop, lean }
     }
 
     /// Runs these probes and no others. One whose id is known keeps its schedule; one that is gone is stopped, its
     /// running check cancelled and its observation dropped unless it was sent before. Certificate files are read anew.
     pub fn update(&self, probes: impl Into<Arc<Vec<Arc<Probe>>>>) {
-        self.probes.send_replace(probes.into());
+        let probes = probes.into();
+        self.lean.iter().for_each(|thread| thread.update(&probes));
+        self.probes.send_replace(probes);
     }
 
     /// How it goes.
     pub fn stats(&self) -> Stats {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        let own = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lean.iter().map(Lean::stats).fold(own, Stats::and)
+    }
+
+    /// Why some checks do not run and never will, if so: a bug of ours, or the system gives no thread.
+    pub fn fault(&self) -> Option<String> {
+        let ended = self.event_loop.is_finished().then(|| "the task of the checks has ended".to_owned());
+        ended.or_else(|| self.lean.iter().find_map(Lean::fault))
     }
 }
 
 struct EventLoop {
     schedule: Schedule,
+    max_concurrent: usize,
     checks: HashMap<u64, Check>,
     contexts: Contexts,
     running: JoinSet<Observation>,
@@ -122,23 +159,13 @@ impl EventLoop {
         }
     }
 
-    fn update(&mut self, probes: &[Arc<Probe>]) {
-        let known = self.checks.len();
-        let mut new = Vec::new();
-        for probe in probes {
-            if let Entry::Vacant(place) = self.checks.entry(probe.id) {
-                place.insert(Check::new(Arc::clone(probe), &mut self.contexts));
-                new.push((probe.id, probe.interval));
-            }
-        }
-        let mut gone = Vec::new();
-        if known + new.len() > probes.len() {
-            let wanted: HashSet<u64> = probes.iter().map(|probe| probe.id).collect();
-            gone.extend(self.checks.extract_if(|id, _| !wanted.contains(id)).map(|(id, _)| id));
-            gone.sort_unstable();
-        }
+    fn update(&mut self, probes: &Probes) {
+        let mine = probes.iter().filter(|probe| !lean::does(&probe.spec));
+        let contexts = &mut self.contexts;
+        let update = renew(&mut self.checks, mine, |probe| Check::new(Arc::clone(probe), contexts));
+        self.schedule.limit(lean::part(self.max_concurrent, self.checks.len(), probes));
         self.contexts.renew();
-        self.handle(Input::Update { new, gone });
+        self.handle(update);
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Observation), JoinError>) {

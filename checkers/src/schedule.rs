@@ -71,6 +71,20 @@ pub struct Stats {
     pub worst_lateness: Duration,
 }
 
+impl Stats {
+    /// Those of two schedules together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            probes: self.probes + other.probes,
+            running: self.running + other.running,
+            started: self.started + other.started,
+            late: self.late + other.late,
+            worst_lateness: self.worst_lateness.max(other.worst_lateness),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Schedule {
     max_concurrent: usize,
@@ -101,10 +115,11 @@ enum State {
 }
 
 impl Schedule {
-    /// At most `max_concurrent` runs at a time, at least one; `seed` decides the order of the probes and the jitter.
-    pub(crate) fn new(max_concurrent: usize, seed: u64) -> Self {
+    /// One run at a time until there is another [limit](Self::limit); `seed` decides the order of the probes and the
+    /// jitter.
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
-            max_concurrent: max_concurrent.max(1),
+            max_concurrent: 1,
             seed,
             probes: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -112,6 +127,11 @@ impl Schedule {
             pace: Pace::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// From now on at most so many at a time, at least one. What runs already goes on.
+    pub(crate) fn limit(&mut self, max_concurrent: usize) {
+        self.max_concurrent = max_concurrent.max(1);
     }
 
     pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Actions {

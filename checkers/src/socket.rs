@@ -10,15 +10,9 @@ use tokio::net::TcpStream;
 use crate::{Outcome, Target, failure};
 
 /// Opens a connection to the target, or says why there is none.
-///
-/// `connect(2)` is called here and not through tokio, because what it returns at once is our own routing table's
-/// word and what comes later is the network's.
 pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
-    let socket = open(target, Type::STREAM, Protocol::TCP)?;
-    // Closed by a reset: with tens of thousands of checks a second, TIME_WAIT would use up the local ports.
-    socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure::own(&error, "set SO_LINGER"))?;
+    let socket = connecting(target, false)?;
     socket.set_tcp_nodelay(true).map_err(|error| failure::own(&error, "set TCP_NODELAY"))?;
-    dial(&socket, target)?;
     let stream = TcpStream::from_std(StdStream::from(socket))
         .map_err(|error| failure::own(&error, "watch a socket"))?;
     stream.writable().await.map_err(|error| failure::own(&error, "watch a socket"))?;
@@ -26,6 +20,24 @@ pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
         Ok(None) => Ok(stream),
         Ok(Some(error)) | Err(error) => Err(failure::connecting(&error)),
     }
+}
+
+/// A connection to the target that is being opened: writable once that is decided.
+///
+/// Whoever `speaks_first` acknowledges the server's SYN only with what it says. If it says nothing the connection has
+/// ended by then, with a packet less, and the server's program does not hear of it.
+///
+/// `connect(2)` is called here and not through tokio, because what it returns at once is our own routing table's
+/// word and what comes later is the network's.
+pub(crate) fn connecting(target: &Target, speaks_first: bool) -> Result<Socket, Outcome> {
+    let socket = open(target, Type::STREAM, Protocol::TCP)?;
+    // Closed by a reset: with tens of thousands of checks a second, TIME_WAIT would use up the local ports.
+    socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure::own(&error, "set SO_LINGER"))?;
+    if speaks_first {
+        socket.set_tcp_quickack(false).map_err(|error| failure::own(&error, "set TCP_QUICKACK"))?;
+    }
+    dial(&socket, target)?;
+    Ok(socket)
 }
 
 /// A UDP socket that sends to the target and receives only from there.

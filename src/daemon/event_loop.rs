@@ -257,7 +257,7 @@ impl EventLoop {
                         return Ok(());
                     }
                 }
-                Turn::NoChecks => return Err(lost("the task that runs the checks")),
+                Turn::NoChecks => return Err(lost("what runs the checks")),
             }
             if !self.changed.is_empty() {
                 self.tell_quorums(now);
@@ -500,6 +500,10 @@ impl EventLoop {
     async fn heartbeat(&mut self, now: Instant) -> Result<bool, RunError> {
         if !self.dataplanes.are_running() {
             return Err(lost("a thread of a dataplane"));
+        }
+        if let Some(fault) = self.runner.fault() {
+            error!(fault, "checks cannot be run any more");
+            return Err(lost("what runs the checks"));
         }
         for kind in self.dataplanes.watch() {
             error!(dataplane = %kind, "the dataplane hangs: what is decided does not reach it");

@@ -1,13 +1,19 @@
 //! Who runs the checks: programs apart from the others, so that many of them, or slow ones, hold up nothing but
 //! each other.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
+use rustix::process::{Resource, getrlimit};
 use tidegate_checkers::{Observation, Probe, Runner, Settings, Spec, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config::Director;
+
+/// They do some 80,000 checks a second; more would only be in the way of others.
+const MAX_THREADS: usize = 4;
 
 /// Runs probes until it is dropped.
 #[derive(Debug)]
@@ -25,13 +31,15 @@ impl Runners {
         observations: &mpsc::Sender<Vec<Observation>>,
     ) -> Self {
         let _inside = runtime.enter();
-        let start = |most: u32| {
-            let settings = Settings { max_concurrent: most as usize, seed };
+        let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |it| it as usize);
+        let start = |most: u32, threads| {
+            let settings = Settings { max_concurrent: (most as usize).min(descriptors / 2), threads, seed };
             Runner::start(settings, observations.clone())
         };
+        let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            network: start(director.max_concurrent_checks),
-            scripts: start(director.max_concurrent_scripts),
+            network: start(director.max_concurrent_checks, cores.min(MAX_THREADS)),
+            scripts: start(director.max_concurrent_scripts, 1),
         }
     }
 
@@ -50,13 +58,11 @@ impl Runners {
 
     /// How it goes with all of them.
     pub(super) fn stats(&self) -> Stats {
-        let (network, scripts) = (self.network.stats(), self.scripts.stats());
-        Stats {
-            probes: network.probes + scripts.probes,
-            running: network.running + scripts.running,
-            started: network.started + scripts.started,
-            late: network.late + scripts.late,
-            worst_lateness: network.worst_lateness.max(scripts.worst_lateness),
-        }
+        self.network.stats().and(self.scripts.stats())
+    }
+
+    /// Why some checks do not run and never will, if so.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.network.fault().or_else(|| self.scripts.fault())
     }
 }

@@ -31,8 +31,37 @@ pub(super) struct Answer {
     pub(super) sequence: u32,
 }
 
-/// A SYN with its IP header, from our `port`. The addresses are of one family.
-pub(super) fn syn(source: IpAddr, target: SocketAddr, port: u16, sequence: u32) -> Vec<u8> {
+/// A SYN with its IP header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet {
+    bytes: [u8; 40 + LENGTH],
+    /// Where the addresses begin, which the segment follows.
+    addresses: usize,
+    length: usize,
+}
+
+impl Packet {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn new(head: &[u8], source: &[u8], target: &[u8], segment: [u8; LENGTH]) -> Self {
+        let mut this = Self { bytes: [0; 40 + LENGTH], addresses: head.len(), length: 0 };
+        for part in [head, source, target, &segment] {
+            this.bytes[this.length..this.length + part.len()].copy_from_slice(part);
+            this.length += part.len();
+        }
+        let (addresses, segment) = this.bytes[this.addresses..this.length].split_at(source.len() * 2);
+        // The pseudo header of RFC 9293 §3.1 and that of RFC 8200 §8.1 have the same sum.
+        let sum = checksum(&[addresses, &[0, TCP, 0, LENGTH as u8], segment]);
+        let place = this.length - LENGTH + 16;
+        this.bytes[place..place + 2].copy_from_slice(&sum);
+        this
+    }
+}
+
+/// A SYN from our `port`. The addresses are of one family.
+pub(super) fn syn(source: IpAddr, target: SocketAddr, port: u16, sequence: u32) -> Packet {
     let mut segment = [0; LENGTH];
     segment[..2].copy_from_slice(&port.to_be_bytes());
     segment[2..4].copy_from_slice(&target.port().to_be_bytes());
@@ -43,13 +72,11 @@ pub(super) fn syn(source: IpAddr, target: SocketAddr, port: u16, sequence: u32) 
     segment[20..22].copy_from_slice(&[2, 4]);
     let most: u16 = if target.is_ipv4() { 1460 } else { 1440 };
     segment[22..].copy_from_slice(&most.to_be_bytes());
-
-    let (header, addresses) = match (source, target.ip()) {
+    match (source, target.ip()) {
         (IpAddr::V4(source), IpAddr::V4(target)) => {
             // Not to be fragmented; the kernel puts in an identification and the header's checksum.
             let head = [0x45, 0, 0, 20 + LENGTH as u8, 0, 0, 0x40, 0, 64, TCP, 0, 0];
-            let addresses = [source.octets(), target.octets()].concat();
-            ([head.as_slice(), &addresses].concat(), addresses)
+            Packet::new(&head, &source.octets(), &target.octets(), segment)
         }
         (source, target) => {
             let octets = |address: IpAddr| match address {
@@ -57,14 +84,9 @@ pub(super) fn syn(source: IpAddr, target: SocketAddr, port: u16, sequence: u32) 
                 IpAddr::V6(address) => address.octets(),
             };
             let head = [0x60, 0, 0, 0, 0, LENGTH as u8, TCP, 64];
-            let addresses = [octets(source), octets(target)].concat();
-            ([head.as_slice(), &addresses].concat(), addresses)
+            Packet::new(&head, &octets(source), &octets(target), segment)
         }
-    };
-    // The pseudo header of RFC 9293 §3.1 and that of RFC 8200 §8.1 have the same sum.
-    let sum = checksum(&[&addresses, &[0, TCP, 0, LENGTH as u8], &segment]);
-    segment[16..18].copy_from_slice(&sum);
-    [header.as_slice(), &segment].concat()
+    }
 }
 
 /// The answer in what a raw socket has heard: with the IP header for IPv4, without for IPv6. None where this is
@@ -90,6 +112,7 @@ mod tests {
     #[test]
     fn a_syn_over_ipv4() {
         let packet = syn([192, 0, 2, 1].into(), "192.0.2.2:80".parse().unwrap(), 40_000, 0x0102_0304);
+        let packet = packet.bytes();
         assert_eq!(packet.len(), 44);
         assert!(packet.starts_with(b"\x45\0\0\x2c\0\0\x40\0\x40\x06\0\0\xc0\0\x02\x01\xc0\0\x02\x02"));
         let segment = &packet[20..];
@@ -101,6 +124,7 @@ mod tests {
     fn a_syn_over_ipv6() {
         let target: SocketAddr = "[2001:db8::2]:443".parse().unwrap();
         let packet = syn("2001:db8::1".parse().unwrap(), target, 40_000, 7);
+        let packet = packet.bytes();
         assert_eq!(packet.len(), 64);
         assert!(packet.starts_with(b"\x60\0\0\0\0\x18\x06\x40\x20\x01\x0d\xb8"));
         assert_eq!(checksum(&[&packet[8..40], &[0, 0, 0, 24, 0, 0, 0, 6], &packet[40..]]), [0, 0]);

@@ -28,7 +28,8 @@ impl Sim {
     #[allow(clippy::disallowed_methods)]
     fn new(max_concurrent: usize, seed: u64, takes: Duration) -> Self {
         let begin = Instant::now();
-        let schedule = Schedule::new(max_concurrent, seed);
+        let mut schedule = Schedule::new(seed);
+        schedule.limit(max_concurrent);
         let (ends, starts) = (BTreeSet::new(), BTreeMap::new());
         Self { schedule, begin, now: begin, takes, costs: Duration::ZERO, ends, starts }
     }

@@ -5,11 +5,10 @@ use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
-use tidegate_checkers::{Outcome, Probe, Spec, Target, run};
-use tokio::io::AsyncReadExt;
+use tidegate_checkers::{Outcome, Probe, Runner, Settings, Spec, Target, run};
 use tokio::net::TcpListener;
 
-use crate::{observe, passed, probe, server};
+use crate::{get, observe, passed, probe, server};
 
 /// Whether this is the child. If not, runs the test of this name again as the last argument of `command`.
 pub(crate) fn is_child(command: &[&str], test: &str) -> bool {
@@ -109,28 +108,37 @@ async fn no_descriptor_left() {
         return;
     }
     let address = server::silent().await;
+    let (sender, mut observations) = tokio::sync::mpsc::channel(1);
+    let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
+    let check = |id| vec![Probe { id, ..probe(address, Spec::Tcp, Duration::from_secs(5)) }.into()];
+    runner.update(check(1));
+    assert_eq!(observations.recv().await.unwrap()[0].outcome, passed(""));
     let mut files = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         files.push(file);
     }
-    match observe(address, Spec::Tcp, Duration::from_secs(5)).await.outcome {
+    runner.update(check(2));
+    match &observations.recv().await.unwrap()[0].outcome {
         Outcome::NotRun(text) => assert!(text.ends_with("; the limit of open files is reached"), "{text}"),
         other => panic!("{other:?}"),
     }
     files.clear();
-    assert_eq!(observe(address, Spec::Tcp, Duration::from_secs(5)).await.outcome, passed(""));
+    runner.update(check(3));
+    assert_eq!(observations.recv().await.unwrap()[0].outcome, passed(""));
 }
 
 #[tokio::test]
 async fn bind() {
     for (listen, bind) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
         let listener = TcpListener::bind(listen).await.unwrap();
-        let probe = probe(listener.local_addr().unwrap(), Spec::Tcp, Duration::from_secs(5));
+        let spec = Spec::Http(Box::new(get()));
+        let probe = probe(listener.local_addr().unwrap(), spec, Duration::from_secs(5));
         let target = Target { bind: Some(bind.parse().unwrap()), ..probe.target };
-        assert_eq!(run(Probe { target, ..probe.clone() }.into()).await.outcome, passed(""));
-        let (mut stream, peer) = listener.accept().await.unwrap();
+        let check = run(Probe { target, ..probe.clone() }.into());
+        let accept = async { listener.accept().await.unwrap().1 };
+        let (observation, peer) = tokio::join!(check, accept);
+        assert!(matches!(observation.outcome, Outcome::Reset(_)), "{:?}", observation.outcome);
         assert_eq!(peer.ip().to_string(), bind);
-        assert!(stream.read_u8().await.is_err());
 
         let target = Target { bind: Some("192.0.2.99".parse().unwrap()), ..probe.target };
         match run(Probe { target, ..probe }.into()).await.outcome {

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{get, passed, probe, server};
 
-const SETTINGS: Settings = Settings { max_concurrent: 100, seed: 1 };
+const SETTINGS: Settings = Settings { max_concurrent: 100, threads: 2, seed: 1 };
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -41,13 +41,16 @@ async fn next(observations: &mut mpsc::Receiver<Vec<Observation>>) -> Vec<Observ
         .expect("it runs")
 }
 
-/// A server that counts its connections.
+/// A server that counts its requests.
 async fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
-    let address = server::start(move |_| {
+    let address = server::start(move |mut stream| {
         counter.fetch_add(1, Ordering::Relaxed);
-        async {}
+        async move {
+            server::read_request(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        }
     })
     .await;
     (address, count)
@@ -58,12 +61,12 @@ async fn observes_each_probe_again_and_again() {
     let (runner, mut observations) = start();
     let (up, _) = counting().await;
     let down = ([127, 0, 0, 1], free_port()).into();
-    runner.update(vec![every(ms(50), 1, up, Spec::Tcp), every(ms(50), 2, down, Spec::Tcp)]);
+    runner.update(vec![every(ms(50), 1, up, http(get())), every(ms(50), 2, down, Spec::Tcp)]);
     let mut seen = [0, 0];
     while seen.iter().any(|&times| times < 5) {
         for observation in next(&mut observations).await {
             match observation.probe {
-                1 => assert_eq!(observation.outcome, passed("")),
+                1 => assert_eq!(observation.outcome, passed("204 No Content")),
                 _ => assert_eq!(observation.outcome, Outcome::Refused),
             }
             assert!(observation.latency < Duration::from_secs(5));
@@ -79,7 +82,7 @@ async fn an_update_with_the_same_probes_starts_nothing() {
     let (runner, mut observations) = start();
     let (address, count) = counting().await;
     for _ in 0..5 {
-        runner.update(vec![every(Duration::from_secs(60), 1, address, Spec::Tcp)]);
+        runner.update(vec![every(Duration::from_secs(60), 1, address, http(get()))]);
         sleep(ms(50)).await;
     }
     assert_eq!(next(&mut observations).await.len(), 1);
@@ -126,11 +129,11 @@ async fn a_slow_receiver_holds_nothing_up_and_gets_the_latest() {
         }
         20
     });
-    runner.update(vec![every(ms(20), 1, address, Spec::Tcp)]);
+    runner.update(vec![every(ms(20), 1, address, http(get()))]);
     assert_eq!(server.await.unwrap(), 20, "checks go on although nobody receives");
     sleep(ms(300)).await;
     let old = next(&mut observations).await;
-    assert_eq!((old.len(), &old[0].outcome), (1, &passed("")));
+    assert!(old.len() == 1 && matches!(old[0].outcome, Outcome::Reset(_)), "{old:?}");
     let latest = next(&mut observations).await;
     assert_eq!((latest.len(), &latest[0].outcome), (1, &Outcome::Refused));
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tidegate_integration::clock::{now, wait_for};
+use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::Director;
 use tidegate_integration::sockets::{free_port, serve};
 use tidegate_integration::web::Web;
@@ -65,9 +65,7 @@ fn an_agent_and_a_file_set_weights() {
 #[test]
 fn scripts_do_not_delay_other_checks() {
     const SCRIPTS: u8 = 250;
-    let seen = Arc::new(Mutex::new(Vec::<Instant>::new()));
-    let times = Arc::clone(&seen);
-    let checked = serve(move |_stream| times.lock().unwrap().push(now()));
+    let checked = Web::start();
     let timing = "interval = \"1s\"\ntimeout = \"1s\"";
     let script =
         format!("[virtual_server.check]\ntype = \"script\"\ncommand = [\"/bin/sleep\", \"0.5\"]\n{timing}");
@@ -77,20 +75,14 @@ fn scripts_do_not_delay_other_checks() {
         + &virtual_server(
             "web",
             free_port(),
-            "check = { type = \"tcp\", interval = \"200ms\" }",
-            &[(checked, "")],
+            "check = { type = \"http\", interval = \"200ms\" }",
+            &[(checked.address(), "")],
         );
     let director = Director::start(&configuration);
     std::thread::sleep(Duration::from_secs(4));
-    let status = director.status();
-    drop(director);
-
-    let times = seen.lock().unwrap();
-    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let seen = checked.seen("/");
+    let gaps = seen.windows(2).map(|pair| pair[1].at - pair[0].at);
     let worst = gaps.max().unwrap_or_default();
-    assert!(
-        times.len() >= 10 && worst < Duration::from_secs(1),
-        "{} checks, {worst:?}: {status}",
-        times.len()
-    );
+    assert!(seen.len() >= 10 && worst < Duration::from_secs(1), "{} checks, {worst:?}", seen.len());
+    drop(director);
 }

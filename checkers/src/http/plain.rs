@@ -1,0 +1,70 @@
+//! HTTP/1 in clear text as it nearly always goes: a request that is sent at once, and an answer whose header comes
+//! whole and decides. Whatever else comes is left to hyper, which says what it means.
+
+use std::net::SocketAddr;
+
+use http::StatusCode;
+use httparse::Status;
+
+use super::judge_status;
+use super::request::build;
+use crate::{HttpSpec, HttpVersion, Outcome};
+
+/// As many as hyper takes; one more, and it is hyper that says so.
+const MAX_HEADERS: usize = 100;
+
+/// Whether the check is HTTP/1 in clear text with the server itself.
+pub(crate) fn is_plain(spec: &HttpSpec) -> bool {
+    spec.tls.is_none() && spec.tunnel.is_none() && spec.version != HttpVersion::Http2
+}
+
+/// The request as it is sent (RFC 9112 §3).
+pub(crate) fn request(spec: &HttpSpec, peer: SocketAddr) -> Result<Vec<u8>, Outcome> {
+    let request = build(spec, peer)?;
+    let line = [request.method().as_str(), " ", &spec.path, " ", version(spec.version), "\r\n"];
+    let mut bytes = line.concat().into_bytes();
+    for (name, value) in request.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    Ok(bytes)
+}
+
+/// What the answer that begins with `bytes` means; none if that is for hyper to say.
+pub(crate) fn answer(spec: &HttpSpec, bytes: &[u8]) -> Option<Outcome> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut answer = httparse::Response::new(&mut headers);
+    let Ok(Status::Complete(_)) = answer.parse(bytes) else { return None };
+    let status = StatusCode::from_u16(answer.code?).ok().filter(|it| !it.is_informational())?;
+    if !is_framed_plainly(&answer) {
+        return None;
+    }
+    match judge_status(status, spec) {
+        Ok(_) if spec.body.is_some() => None,
+        Ok(status) => Some(Outcome::Passed(status)),
+        Err(outcome) => Some(outcome),
+    }
+}
+
+/// Whether nothing is doubtful about where the body ends (RFC 9112 §6.3), which hyper would complain about.
+fn is_framed_plainly(answer: &httparse::Response<'_, '_>) -> bool {
+    let values = |name: &'static str| {
+        answer.headers.iter().filter(move |it| it.name.eq_ignore_ascii_case(name)).map(|it| it.value)
+    };
+    let digits = |value: &[u8]| (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    let (mut lengths, mut codings) = (values("content-length"), values("transfer-encoding"));
+    match (lengths.next(), codings.next()) {
+        (None, None) => true,
+        (Some(length), None) => digits(length) && lengths.next().is_none(),
+        (None, Some(coding)) => {
+            coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() && answer.version == Some(1)
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn version(version: HttpVersion) -> &'static str {
+    if version == HttpVersion::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
+}

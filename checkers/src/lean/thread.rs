@@ -1,0 +1,267 @@
+//! One thread and its checks.
+
+use std::collections::hash_map::HashMap;
+use std::collections::{BTreeSet, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use slab::Slab;
+use tokio::sync::mpsc;
+
+use super::connection::Connection;
+use super::outbox::Outbox;
+use super::{Share, part};
+use crate::half_open::HalfOpen;
+use crate::probe::{Probes, renew};
+use crate::schedule::{Actions, Input, Schedule, Stats};
+use crate::{Observation, Outcome, Probe, Settings, Spec, check, clock, half_open};
+
+/// Events taken from the kernel at once.
+const BATCH: usize = 256;
+/// Checks begun before the next look at those that run.
+const STARTS: usize = 64;
+/// The shortest wait for what comes by itself, so that checks that are due one after the other begin together.
+const GRAIN: Duration = Duration::from_millis(1);
+/// Room for the beginning of an answer.
+const BUFFER: usize = 8 << 10;
+/// The token of whoever wakes the thread, and the first of raw sockets; those of checks are small.
+const WAKE: u64 = 1 << 32;
+const RAW: u64 = WAKE + 1;
+
+pub(super) struct Thread {
+    share: Share,
+    schedule: Schedule,
+    max_concurrent: usize,
+    probes: HashMap<u64, Arc<Probe>>,
+    /// Whose turn has come.
+    due: VecDeque<u64>,
+    running: Slab<Running>,
+    /// Of the running ones.
+    deadlines: BTreeSet<(Instant, usize)>,
+    half_open: HalfOpen,
+    outbox: Outbox,
+    epoll: OwnedFd,
+    inbox: Receiver<Probes>,
+    wake: Arc<OwnedFd>,
+    stats: Arc<Mutex<Stats>>,
+    buffer: Box<[u8]>,
+}
+
+struct Running {
+    probe: Arc<Probe>,
+    start: Instant,
+    deadline: Instant,
+    asked: Asked,
+}
+
+enum Asked {
+    Connection(Connection),
+    HalfOpen(half_open::Asked),
+}
+
+impl Thread {
+    pub(super) fn new(
+        share: Share,
+        settings: Settings,
+        inbox: Receiver<Probes>,
+        (wake, stats): (Arc<OwnedFd>, Arc<Mutex<Stats>>),
+        observations: mpsc::Sender<Vec<Observation>>,
+    ) -> Result<Self, Errno> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        Ok(Self {
+            share,
+            schedule: Schedule::new(settings.seed),
+            max_concurrent: settings.max_concurrent,
+            probes: HashMap::new(),
+            due: VecDeque::new(),
+            running: Slab::new(),
+            deadlines: BTreeSet::new(),
+            half_open: HalfOpen::default(),
+            outbox: Outbox::new(observations),
+            epoll,
+            inbox,
+            wake,
+            stats,
+            buffer: vec![0; BUFFER].into(),
+        })
+    }
+
+    /// Until there is nobody any more to run for.
+    pub(super) fn run(mut self) {
+        let mut events = Vec::with_capacity(BATCH);
+        loop {
+            events.clear();
+            let timeout = self.timeout(clock::now());
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // Whoever has started it sees that it has ended.
+                Err(_) => return,
+            }
+            let now = clock::now();
+            for event in &events {
+                match event.data.u64() {
+                    WAKE if self.update(now) => {}
+                    WAKE => return,
+                    token @ RAW.. => self.hear(now, (token - RAW) as usize),
+                    token => self.ready(now, token as usize, event.flags),
+                }
+            }
+            // Answers that have not been looked at yet are not too late.
+            if events.len() < BATCH {
+                self.expire(now);
+            }
+            self.handle(now, Input::Tick);
+            self.begin();
+            if !self.outbox.flush(now) {
+                return;
+            }
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.schedule.stats();
+        }
+    }
+
+    /// How long to wait for events; none: until there is one.
+    fn timeout(&self, now: Instant) -> Option<Timespec> {
+        if !self.due.is_empty() {
+            return Some(Timespec::default());
+        }
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        let times = [self.schedule.deadline(), first, self.outbox.deadline(now)];
+        let next = times.into_iter().flatten().min()?;
+        Timespec::try_from(next.saturating_duration_since(now).max(GRAIN)).ok()
+    }
+
+    /// Takes the latest set of probes. False: it is to end.
+    fn update(&mut self, now: Instant) -> bool {
+        // Fails only when it was read before.
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        let mut latest = None;
+        loop {
+            match self.inbox.try_recv() {
+                Ok(probes) => latest = Some(probes),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        if let Some(probes) = latest {
+            let share = self.share;
+            let mine = probes.iter().filter(|probe| share.has(probe));
+            let update = renew(&mut self.probes, mine, Arc::clone);
+            let most = match share {
+                Share::Connecting { .. } => part(self.max_concurrent, self.probes.len(), &probes),
+                Share::HalfOpen => usize::MAX,
+            };
+            self.schedule.limit(most);
+            self.handle(now, update);
+            if self.probes.is_empty() {
+                self.half_open.close();
+            }
+        }
+        true
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        let Actions { stop, start } = self.schedule.handle(now, input);
+        self.due.extend(start);
+        if !stop.is_empty() {
+            self.stop(&stop.into_iter().collect());
+        }
+    }
+
+    fn stop(&mut self, gone: &BTreeSet<u64>) {
+        gone.iter().for_each(|probe| self.outbox.forget(*probe));
+        self.due.retain(|probe| !gone.contains(probe));
+        let running = self.running.iter().filter(|(_, running)| gone.contains(&running.probe.id));
+        let tokens: Vec<usize> = running.map(|(token, _)| token).collect();
+        for token in tokens {
+            drop(self.remove(token));
+        }
+    }
+
+    /// Begins some of the checks that are due.
+    fn begin(&mut self) {
+        for _ in 0..STARTS {
+            let Some(probe) = self.due.pop_front().and_then(|id| self.probes.get(&id)).cloned() else {
+                break;
+            };
+            let start = clock::now();
+            if let Err(outcome) = self.ask(Arc::clone(&probe), start) {
+                self.observed(clock::now(), &probe, start, outcome);
+            }
+        }
+        for (token, outcome) in self.half_open.send() {
+            self.end(clock::now(), token, outcome);
+        }
+    }
+
+    fn ask(&mut self, probe: Arc<Probe>, start: Instant) -> Result<(), Outcome> {
+        let place = self.running.vacant_entry();
+        let token = place.key();
+        let asked = if let Spec::TcpHalfOpen = *probe.spec {
+            Asked::HalfOpen(self.half_open.ask(&self.epoll, RAW, token, &probe.target)?)
+        } else {
+            Asked::Connection(Connection::open(&probe.target, &self.epoll, token)?)
+        };
+        let deadline = start + probe.timeout;
+        self.deadlines.insert((deadline, token));
+        place.insert(Running { probe, start, deadline, asked });
+        Ok(())
+    }
+
+    fn ready(&mut self, now: Instant, token: usize, flags: EventFlags) {
+        // It may have been stopped since the kernel has said so.
+        let Some(Running { probe, asked: Asked::Connection(connection), .. }) = self.running.get_mut(token)
+        else {
+            return;
+        };
+        if let Some(outcome) = connection.ready(flags, &probe.target, &probe.spec, &mut self.buffer) {
+            self.end(now, token, outcome);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, socket: usize) {
+        for (token, outcome) in self.half_open.hear(socket) {
+            self.end(now, token, outcome);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some(&(deadline, token)) = self.deadlines.first()
+            && deadline <= now
+        {
+            let Running { probe, asked, .. } = &self.running[token];
+            let timed_out = || match asked {
+                Asked::Connection(connection) => connection.timed_out(probe.timeout),
+                Asked::HalfOpen(_) => Outcome::ConnectTimeout,
+            };
+            let outcome = check::lag(now - deadline, probe.timeout).unwrap_or_else(timed_out);
+            self.end(now, token, outcome);
+        }
+    }
+
+    fn end(&mut self, now: Instant, token: usize, outcome: Outcome) {
+        let Running { probe, start, .. } = self.remove(token);
+        self.observed(now, &probe, start, outcome);
+    }
+
+    fn remove(&mut self, token: usize) -> Running {
+        let running = self.running.remove(token);
+        self.deadlines.remove(&(running.deadline, token));
+        if let Asked::HalfOpen(asked) = running.asked {
+            self.half_open.forget(asked);
+        }
+        running
+    }
+
+    fn observed(&mut self, now: Instant, probe: &Probe, start: Instant, outcome: Outcome) {
+        let latency = now.saturating_duration_since(start);
+        self.outbox.put(Observation { probe: probe.id, outcome, latency });
+        self.handle(now, Input::Finished(probe.id));
+    }
+}
