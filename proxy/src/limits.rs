@@ -35,9 +35,9 @@ pub(crate) fn pipes_per_thread(descriptors: u64, threads: usize) -> usize {
     reserve(descriptors) as usize / 4 / 2 / threads
 }
 
-/// A small limit gives an eighth only.
+/// A small limit gives a quarter only.
 fn reserve(descriptors: u64) -> u64 {
-    RESERVE.min(descriptors / 8)
+    RESERVE.min(descriptors / 4)
 }
 
 #[cfg(test)]
@@ -47,11 +47,11 @@ mod tests {
     #[test]
     fn two_descriptors_a_connection() {
         assert_eq!(connection_limit(20_000, 8), 9_740);
-        assert_eq!(connection_limit(64, 2), 27);
+        assert_eq!(connection_limit(64, 2), 23);
         assert_eq!(connection_limit(100, 400), 0);
         assert_eq!(
             [pipes_per_thread(20_000, 2), pipes_per_thread(64, 1), pipes_per_thread(64, 64)],
-            [32, 1, 0]
+            [32, 2, 0]
         );
     }
 
