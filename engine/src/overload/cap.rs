@@ -2,14 +2,17 @@
 //!
 //! ```text
 //!              checks wait and connections wait            (or a full backlog)
-//!      Open ─────────────────────────────────────────► Limited ◄──┐ what holds connections back and
-//!       no cap: nothing is shed for nothing                 └─────┘ has too much or too little in it
+//!      Open ─────────────────────────────────────────► Settling ──► Waiting ──► Steady ──┐
+//!       no cap: nothing is shed for nothing               ▲   down to     a residence    │ too much in it
+//!                                                         └───the cap─────for the old────┘
 //! ```
 //!
 //! Little's law gives the cap without a model of the server: X completions per second that each take D₀ at rest need
-//! X·D₀ places. What is there beyond is a queue; a little of it keeps the places filled.
+//! X·D₀ places. What is there beyond is a queue; a little of it keeps the places filled. After each cut nothing is
+//! believed before the server has come down to the cap and has had a residence's time to show what it is like there:
+//! what was counted before is about a server that was too full.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::constants::*;
 use super::residence::{AtRest, Lesson, Recent};
@@ -31,14 +34,31 @@ pub(super) struct Cap {
     latency: Option<f64>,
     pub(super) latency_at_rest: Option<f64>,
     pub(super) limit: Option<f64>,
-    /// After a cut, until what is there has come down to it.
-    settling: bool,
+    phase: Phase,
+    /// The cap that the last cut left: near it the cap grows slowly.
+    turned: Option<f64>,
     /// For how long a full cap has shown no queue, in seconds.
     calm: f64,
-    /// The cap and the residence when trimming began.
+    /// The cap and the residence before the last trim.
     trimmed: Option<(f64, f64)>,
     /// When checks or clients last said that the server is saturated.
     saturated: Option<Instant>,
+    /// For how long the server has left clients without an answer, in seconds.
+    silent: f64,
+    /// Until when failed connects say nothing.
+    echo: Option<Instant>,
+}
+
+/// What the estimates are worth.
+#[derive(Debug, Clone, Copy, Default)]
+enum Phase {
+    /// They are about the server as it is, since then; none: since ever.
+    #[default]
+    Steady,
+    /// The server has more connections than the cap allows.
+    Settling,
+    /// It has as many as it may, but those that end until then began when it was too full.
+    Waiting(Instant),
 }
 
 /// What a sample's moment was like for the server.
@@ -49,6 +69,8 @@ pub(super) struct Moment {
     pub(super) active: u64,
     /// Whether somebody was turned away.
     pub(super) shedding: bool,
+    /// Whether the checks of many servers of the pool wait.
+    pub(super) pool_waits: bool,
 }
 
 impl Cap {
@@ -84,32 +106,68 @@ impl Cap {
         self.steady.sample(change, STEADY_SPAN, rest);
         self.peak = (self.peak * (-change.seconds / PEAK_MEMORY).exp()).max(self.recent.rate());
         // Its backlog is full: there is no surer sign.
-        let refuses = change.failed >= REFUSALS && change.heard;
+        let echoes = self.silent > 0.0 || self.echo.is_some_and(|until| moment.now < until);
+        let refuses = change.failed >= REFUSALS && change.heard && !echoes;
         if refuses {
             self.saturated = Some(moment.now);
         }
         self.least = self.recent.residence().into_iter().chain(self.least).min_by(f64::total_cmp);
-        let shorter = self.recent.residence().zip(rest).is_some_and(|(now, rest)| now < rest);
-        if shorter {
-            self.at_rest.learn(change.into(), self.recent.rate());
-        } else if self.teaches(&moment) {
-            self.unconfirmed.add(change);
-        } else {
-            self.unconfirmed = Lesson::default();
-        }
-        if self.settling && self.limit().is_some_and(|limit| moment.active <= limit.into()) {
-            self.settling = false;
-        }
-        if !self.settling && moment.active > 1 && (refuses || self.waits(moment.now)) {
-            self.cut(moment.active, refuses);
-        } else if let Some(limit) = self.limit.filter(|_| !self.settling) {
-            self.limit = Some(self.regulated(limit, &moment, change.seconds));
+        self.learn(&moment, change);
+        self.listen(&moment, change);
+        self.settle(&moment);
+        match self.phase {
+            Phase::Settling => {}
+            _ if refuses && moment.active > 1 => self.cut(moment.active, true),
+            Phase::Waiting(_) => {}
+            Phase::Steady if moment.active > 1 && self.waits(&moment) => self.cut(moment.active, false),
+            Phase::Steady => {
+                if let Some(limit) = self.limit {
+                    self.limit = Some(self.regulated(limit, &moment, change.seconds));
+                }
+            }
         }
     }
 
     /// Connections per second that it can serve, as far as is known.
     pub(super) fn capacity(&self) -> Option<f64> {
         Some(self.limit? / self.at_rest.residence()?)
+    }
+
+    fn learn(&mut self, moment: &Moment, change: &Change) {
+        let shorter = self.recent.residence().zip(self.at_rest.residence());
+        if shorter.is_some_and(|(now, rest)| now < rest * (1.0 - self.recent.error())) {
+            self.at_rest.learn(change.into(), self.recent.rate());
+        } else if self.teaches(moment) {
+            self.unconfirmed.add(change);
+        } else {
+            self.unconfirmed = Lesson::default();
+        }
+    }
+
+    /// What comes out of a silence is about the silence.
+    fn listen(&mut self, moment: &Moment, change: &Change) {
+        if !change.heard && change.begun > 0 {
+            self.silent += change.seconds;
+        } else if change.heard && std::mem::take(&mut self.silent) >= SILENCE {
+            let until = moment.now + ECHO;
+            (self.phase, self.echo) = (Phase::Waiting(until), Some(until));
+        }
+    }
+
+    fn settle(&mut self, moment: &Moment) {
+        if let (Phase::Settling, Some(limit)) = (self.phase, self.limit())
+            && moment.active <= limit.into()
+        {
+            let rest = self.at_rest.residence().unwrap_or_default().min(WAIT_MOST);
+            self.phase = Phase::Waiting(moment.now + Duration::from_secs_f64(rest));
+        }
+        if let Phase::Waiting(until) = self.phase
+            && until <= moment.now
+        {
+            self.phase = Phase::Steady;
+            (self.recent, self.steady) = (Recent::default(), Recent::default());
+            (self.latency, self.saturated) = (None, None);
+        }
     }
 
     fn latency_ratio(&self) -> f64 {
@@ -128,20 +186,33 @@ impl Cap {
         let free =
             self.limit.is_none_or(|limit| (moment.active as f64) < BINDING * limit) && !moment.shedding;
         // Whoever does not know what rest is like finds out after a deep cut.
-        let unknown = self.at_rest.sureness() < 1.0 && self.limit.is_some() && !self.settling;
+        let unknown = self.at_rest.residence().is_none() && self.limit.is_some();
         let calm = !self.recently_saturated(moment.now) && self.latency_ratio() < LATENCY_LOW;
-        (free || unknown) && calm
+        (free || unknown) && calm && matches!(self.phase, Phase::Steady)
+    }
+
+    /// Its checks say that it has more than it can do at once.
+    pub(super) fn checks_wait(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Settling)
+            || self.recently_saturated(now)
+            || self.latency_ratio() > LATENCY_HIGH
     }
 
     /// Checks wait, and so do connections.
-    fn waits(&self, now: Instant) -> bool {
-        let saturated = self.recently_saturated(now);
-        match self.recent.residence().zip(self.at_rest.residence()) {
-            Some((residence, rest)) => {
-                (saturated || self.latency_ratio() > LATENCY_HIGH) && residence > RESIDENCE_HIGH * rest
-            }
-            None => saturated,
+    fn waits(&self, moment: &Moment) -> bool {
+        let own = self.checks_wait(moment.now);
+        if !own && !moment.pool_waits {
+            return false;
         }
+        let Some((residence, rest)) = self.recent.residence().zip(self.at_rest.residence().or(self.least))
+        else {
+            return self.at_rest.residence().is_none() && self.recently_saturated(moment.now);
+        };
+        // Where only the checks of others wait more is needed.
+        let sure = if own { 1.0 } else { 2.0 };
+        let active = self.recent.active();
+        let queue = active * (1.0 - rest / residence);
+        queue > sure * QUEUE_HIGH.max(active * QUEUE_MOST_SHARE.max(self.recent.error()))
     }
 
     /// The first cut trusts the most that the server has done lately, the next ones what it does now.
@@ -157,8 +228,18 @@ impl Cap {
         };
         let most = now as f64 * if refuses { CUT_REFUSED } else { 1.0 };
         let limit = (held + HEADROOM).min(most).min(self.limit.unwrap_or(f64::INFINITY)).max(1.0);
+        self.lower(limit);
+        self.trimmed = None;
+        if refuses {
+            self.turned = None;
+        }
+    }
+
+    fn lower(&mut self, limit: f64) {
         self.limit = Some(limit);
-        (self.settling, self.calm, self.trimmed) = (true, 0.0, None);
+        self.turned = Some(limit);
+        self.phase = Phase::Settling;
+        self.calm = 0.0;
     }
 
     /// The cap after `seconds` more of what was seen.
@@ -166,35 +247,37 @@ impl Cap {
         if (moment.active as f64) < BINDING * limit - 1.0 {
             return limit;
         }
-        let ratio = self.latency_ratio();
-        let least = HEADROOM / 4.0 * seconds;
-        if ratio > LATENCY_HIGH {
-            self.calm = 0.0;
-            return (limit - (limit * TRIM * seconds).max(least)).max(1.0);
-        }
         let Some((residence, rest)) = self.steady.residence().zip(self.at_rest.residence()) else {
-            return if ratio < LATENCY_LOW { limit + (limit * GROW * seconds).max(least) } else { limit };
+            return limit;
         };
-        let queue = self.steady.active() * (1.0 - rest / residence);
+        let share = 1.0 - rest / residence;
+        let queue = self.steady.active() * share;
         if queue < QUEUE_LEAST.max(QUEUE_LEAST_SHARE * limit) {
             self.trimmed = None;
-            self.calm += seconds;
-            let step = GROW * (1.0 + (self.calm / CALM).min(1.0));
-            return limit + (limit * step * seconds).max(least);
+            return self.grown(limit, seconds);
         }
         self.calm = 0.0;
-        if queue < QUEUE_MOST.max(QUEUE_MOST_SHARE * limit) {
+        if queue < QUEUE_MOST.max(limit * QUEUE_MOST_SHARE.max(self.steady.error())) {
             return limit;
         }
+        // Fewer connections at a server that is too full take less time; if these do not, it was not too full.
         let (from, then) = *self.trimmed.get_or_insert((limit, residence));
-        if limit < TRIMMED * from {
-            // Fewer connections at a server that is too full take less time; if these do not, it was not too full.
+        if limit < TRIMMED * from && residence > NO_SHORTER * then {
             self.trimmed = None;
-            if residence > NO_SHORTER * then {
-                self.at_rest = AtRest::recalled(residence);
-                return from;
-            }
+            self.at_rest = AtRest::recalled(residence);
+            return from;
         }
-        (limit - (limit * TRIM * seconds).max(least)).max(1.0)
+        // Half of it: a server beyond its knee has slowed down, and loses more than its queue.
+        let trimmed = (limit * (1.0 - (share / 2.0).min(TRIM_MOST))).max(1.0);
+        self.lower(trimmed);
+        trimmed
+    }
+
+    /// Slowly near the cap that was found last, faster the farther away, and the longer there is no queue.
+    fn grown(&mut self, limit: f64, seconds: f64) -> f64 {
+        self.calm += seconds;
+        let away = self.turned.map_or(1.0, |turned| (limit / turned - 1.0).abs());
+        let pace = (away / AWAY).max(self.calm / CALM).clamp(PACE.0, PACE.1);
+        limit + (limit * GROW * pace * seconds).max(HEADROOM / 4.0 * pace * seconds)
     }
 }

@@ -48,8 +48,6 @@ pub(super) const LATENCY_LOW: f64 = 1.5;
 pub(super) const LATENCY_FALL: f64 = 0.3;
 /// See [`LATENCY_FALL`].
 pub(super) const LATENCY_RISE: f64 = 0.05;
-/// Connections wait: the residence relative to that at rest; twice the error of the estimate.
-pub(super) const RESIDENCE_HIGH: f64 = 1.087;
 /// Refused connections between two samples that are no accident.
 pub(super) const REFUSALS: u64 = 3;
 
@@ -70,14 +68,22 @@ pub(super) const QUEUE_LEAST_SHARE: f64 = 0.05;
 pub(super) const QUEUE_MOST: f64 = 3.0;
 /// See [`QUEUE_MOST`].
 pub(super) const QUEUE_MOST_SHARE: f64 = 0.08;
-/// The most that a cap grows, per second; twice as much when it has shown no queue for long.
+/// A cut needs a longer queue than this.
+pub(super) const QUEUE_HIGH: f64 = 4.0;
+/// How fast a cap grows, as a share of it per second,
 pub(super) const GROW: f64 = 0.01;
-/// So long, in seconds.
+/// when it is so far, as a share, from the cap that was found last;
+pub(super) const AWAY: f64 = 0.1;
+/// nearer slower and farther away faster, by these factors at most.
+pub(super) const PACE: (f64, f64) = (0.25, 3.0);
+/// So long without a queue, in seconds, and it grows at that rate wherever it is.
 pub(super) const CALM: f64 = 20.0;
-/// The most that a cap is trimmed, per second.
-pub(super) const TRIM: f64 = 0.01;
+/// The most that one trim takes away, as a share.
+pub(super) const TRIM_MOST: f64 = 0.1;
+/// In seconds; whose connections last longer is believed before they have all gone.
+pub(super) const WAIT_MOST: f64 = 30.0;
 /// Trimming is looked at when so much is left of the cap.
-pub(super) const TRIMMED: f64 = 0.92;
+pub(super) const TRIMMED: f64 = 0.85;
 /// It has done nothing when the residence is still at this share.
 pub(super) const NO_SHORTER: f64 = 0.96;
 /// A cap holds connections back when so much of it is used.
@@ -105,3 +111,11 @@ pub(super) const CORRELATED: Duration = Duration::from_secs(8);
 pub(super) const SOFT_SHARE: f64 = 0.25;
 /// From one soft ejection to the next, so that the rest shows whether it can bear it.
 pub(super) const SOFT_GAP: Duration = Duration::from_secs(2);
+
+/// Who leaves all clients without an answer for so long, in seconds, is cut off.
+pub(super) const SILENCE: f64 = 1.0;
+/// After it, connects that have timed out and answers that were held up still come.
+pub(super) const ECHO: Duration = Duration::from_secs(10);
+
+/// When the checks of so many servers of a pool wait, a server's connections may tell before its own check does.
+pub(super) const WAITING_SHARE: f64 = 0.3;

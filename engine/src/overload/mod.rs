@@ -259,13 +259,15 @@ impl Overload {
         self.shedding = turned_away > 0;
         let share = 1.0 - (-seconds / DEMAND_SPAN).exp();
         self.turned_away_rate += share * (turned_away as f64 / seconds - self.turned_away_rate);
+        let waiting = self.guards.iter().filter(|it| it.cap.checks_wait(now)).count();
+        let pool_waits = waiting > 1 && waiting as f64 >= WAITING_SHARE * self.guards.len() as f64;
         for load in &traffic.real_servers {
             let Some(guard) = self.guard(load.address) else { continue };
             let Some(before) = guard.load else { continue };
             let change = sample::Change::between(&before, load, seconds);
             guard.evidence.sample(now, &change);
             let shedding = turned_away > 0;
-            guard.cap.sample(Moment { now, active: load.active, shedding }, &change);
+            guard.cap.sample(Moment { now, active: load.active, shedding, pool_waits }, &change);
         }
         self.remember(traffic);
         self.reconsider(now);

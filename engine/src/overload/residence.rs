@@ -35,6 +35,11 @@ impl Recent {
         self.rate / self.weight.max(f64::MIN_POSITIVE)
     }
 
+    /// How far off the residence may be, as a share: twice the error of a mean whose parts vary as much as it.
+    pub(super) fn error(&self) -> f64 {
+        2.0 / (self.rate() * self.span * self.weight).max(f64::MIN_POSITIVE).sqrt()
+    }
+
     /// In seconds; none while too little has ended.
     pub(super) fn residence(&self) -> Option<f64> {
         (self.rate * self.span >= COMPLETIONS_LEAST).then(|| self.active / self.rate)
