@@ -71,6 +71,8 @@ pub(super) struct Moment {
     pub(super) shedding: bool,
     /// Whether the checks of many servers of the pool wait.
     pub(super) pool_waits: bool,
+    /// The residence at rest of its peers, in seconds.
+    pub(super) peers_rest: Option<f64>,
 }
 
 impl Cap {
@@ -101,7 +103,7 @@ impl Cap {
     }
 
     pub(super) fn sample(&mut self, moment: Moment, change: &Change) {
-        let rest = self.at_rest.residence();
+        let rest = self.rest(&moment);
         self.recent.sample(change, SPAN, rest);
         self.steady.sample(change, STEADY_SPAN, rest);
         self.peak = (self.peak * (-change.seconds / PEAK_MEMORY).exp()).max(self.recent.rate());
@@ -117,9 +119,9 @@ impl Cap {
         self.settle(&moment);
         match self.phase {
             Phase::Settling => {}
-            _ if refuses && moment.active > 1 => self.cut(moment.active, true),
+            _ if refuses && moment.active > 1 => self.cut(&moment, true),
             Phase::Waiting(_) => {}
-            Phase::Steady if moment.active > 1 && self.waits(&moment) => self.cut(moment.active, false),
+            Phase::Steady if moment.active > 1 && self.waits(&moment) => self.cut(&moment, false),
             Phase::Steady => {
                 if let Some(limit) = self.limit {
                     self.limit = Some(self.regulated(limit, &moment, change.seconds));
@@ -131,6 +133,11 @@ impl Cap {
     /// Connections per second that it can serve, as far as is known.
     pub(super) fn capacity(&self) -> Option<f64> {
         Some(self.limit? / self.at_rest.residence()?)
+    }
+
+    /// Its own as soon as it is known.
+    fn rest(&self, moment: &Moment) -> Option<f64> {
+        self.at_rest.residence().or(moment.peers_rest)
     }
 
     fn learn(&mut self, moment: &Moment, change: &Change) {
@@ -158,7 +165,7 @@ impl Cap {
         if let (Phase::Settling, Some(limit)) = (self.phase, self.limit())
             && moment.active <= limit.into()
         {
-            let rest = self.at_rest.residence().unwrap_or_default().min(WAIT_MOST);
+            let rest = self.rest(moment).unwrap_or_default().min(WAIT_MOST);
             self.phase = Phase::Waiting(moment.now + Duration::from_secs_f64(rest));
         }
         if let Phase::Waiting(until) = self.phase
@@ -216,17 +223,18 @@ impl Cap {
     }
 
     /// The first cut trusts the most that the server has done lately, the next ones what it does now.
-    fn cut(&mut self, now: u64, refuses: bool) {
+    fn cut(&mut self, moment: &Moment, refuses: bool) {
+        let now = moment.active as f64;
         let (active, rate) = (self.recent.active(), self.recent.rate());
-        let held = match self.at_rest.residence() {
+        let held = match self.rest(moment) {
             Some(residence) if self.limit.is_none() => self.peak.max(rate) * residence,
             Some(residence) => (rate * residence).max(active * CUT_LEAST),
             None => {
                 let least = self.least.map_or(f64::INFINITY, |residence| rate * residence);
-                least.min(now as f64 * CUT_UNKNOWN)
+                least.min(now * CUT_UNKNOWN)
             }
         };
-        let most = now as f64 * if refuses { CUT_REFUSED } else { 1.0 };
+        let most = now * if refuses { CUT_REFUSED } else { 1.0 };
         let limit = (held + HEADROOM).min(most).min(self.limit.unwrap_or(f64::INFINITY)).max(1.0);
         self.lower(limit);
         self.trimmed = None;
@@ -247,7 +255,7 @@ impl Cap {
         if (moment.active as f64) < BINDING * limit - 1.0 {
             return limit;
         }
-        let Some((residence, rest)) = self.steady.residence().zip(self.at_rest.residence()) else {
+        let Some((residence, rest)) = self.steady.residence().zip(self.rest(moment)) else {
             return limit;
         };
         let share = 1.0 - rest / residence;

@@ -261,16 +261,24 @@ impl Overload {
         self.turned_away_rate += share * (turned_away as f64 / seconds - self.turned_away_rate);
         let waiting = self.guards.iter().filter(|it| it.cap.checks_wait(now)).count();
         let pool_waits = waiting > 1 && waiting as f64 >= WAITING_SHARE * self.guards.len() as f64;
+        let peers_rest = self.peers_rest();
         for load in &traffic.real_servers {
             let Some(guard) = self.guard(load.address) else { continue };
             let Some(before) = guard.load else { continue };
             let change = sample::Change::between(&before, load, seconds);
             guard.evidence.sample(now, &change);
             let shedding = turned_away > 0;
-            guard.cap.sample(Moment { now, active: load.active, shedding, pool_waits }, &change);
+            guard.cap.sample(Moment { now, active: load.active, shedding, pool_waits, peers_rest }, &change);
         }
         self.remember(traffic);
         self.reconsider(now);
+    }
+
+    /// The median residence at rest, if more than one server knows its own.
+    fn peers_rest(&self) -> Option<f64> {
+        let mut known: Vec<_> = self.guards.iter().filter_map(|it| it.cap.at_rest.residence()).collect();
+        known.sort_unstable_by(f64::total_cmp);
+        known.get(known.len() / 2).copied().filter(|_| known.len() > 1)
     }
 
     /// Nothing has come from the dataplane for so long that nothing is known.
