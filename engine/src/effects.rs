@@ -24,6 +24,8 @@ pub enum Event {
         real_server: SocketAddr,
         /// Healthy now, or assumed to be?
         healthy: bool,
+        /// It stays in service all the same, because clients hear of it.
+        kept: bool,
         /// Which check decided; empty when there is none.
         check: Arc<str>,
         /// Why, for people: `3 failures in a row, the last: refused`.

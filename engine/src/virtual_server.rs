@@ -116,10 +116,18 @@ impl VirtualServer {
         let server = &mut self.real_servers[real_server];
         let before = server.target();
         let changed = server.observe(now, &self.checks, check, seen, reading);
+        let advised = server.target() != before;
+        let mut stands = Vec::new();
+        let followed = self.follow_one(now, real_server, &mut stands);
+        let server = &self.real_servers[real_server];
         if changed {
             events.push(health_event(&self.name, server));
         }
-        if server.target() != before {
+        // That it is kept has been said with its health.
+        if !changed || server.stand != Stand::Kept {
+            events.append(&mut stands);
+        }
+        if advised {
             events.push(Event::Weight {
                 virtual_server: self.name.clone(),
                 real_server: server.address,
@@ -128,8 +136,7 @@ impl VirtualServer {
                 weight: server.target(),
             });
         }
-        let advised = server.target() != before;
-        if self.follow_one(now, real_server, events) || changed || advised {
+        if followed || changed || advised {
             self.judge(now, events);
         }
     }
@@ -295,6 +302,7 @@ fn health_event(virtual_server: &Arc<str>, server: &RealServer) -> Event {
         virtual_server: virtual_server.clone(),
         real_server: server.address,
         healthy: server.health.is_up(),
+        kept: server.stand == Stand::Kept,
         check: server.reason.check.clone().unwrap_or_else(|| Arc::from("")),
         reason: server.reason.text.to_string(),
     }

@@ -48,6 +48,8 @@ pub enum Event {
         real_server: SocketAddr,
         /// Healthy now?
         healthy: bool,
+        /// In service all the same?
+        kept: bool,
         /// Which check decided.
         check: Arc<str>,
         /// Why.
@@ -153,8 +155,8 @@ fn line(event: Event) -> Bytes {
 impl From<&tidegate_engine::Event> for Event {
     fn from(event: &tidegate_engine::Event) -> Self {
         match event.clone() {
-            tidegate_engine::Event::Health { virtual_server, real_server, healthy, check, reason } => {
-                Self::RealServer { virtual_server, real_server, healthy, check, reason }
+            tidegate_engine::Event::Health { virtual_server, real_server, healthy, kept, check, reason } => {
+                Self::RealServer { virtual_server, real_server, healthy, kept, check, reason }
             }
             tidegate_engine::Event::Weight { virtual_server, real_server, check, before, weight } => {
                 Self::Weight { virtual_server, real_server, check, before, weight }

@@ -58,10 +58,16 @@ impl EventLog {
 
 fn line(event: &Event) {
     match event {
-        Event::Health { virtual_server, real_server, healthy: true, check, reason } => {
+        Event::Health { virtual_server, real_server, healthy: true, check, reason, .. } => {
             info!(%virtual_server, %real_server, %check, reason, "real server is up");
         }
-        Event::Health { virtual_server, real_server, healthy: false, check, reason } => {
+        Event::Health { virtual_server, real_server, kept: true, check, reason, .. } => {
+            warn!(
+                %virtual_server, %real_server, %check, reason,
+                "real server fails its checks and stays in service: clients hear of it, so it is busy"
+            );
+        }
+        Event::Health { virtual_server, real_server, healthy: false, check, reason, .. } => {
             warn!(%virtual_server, %real_server, %check, reason, "real server is down: no new connections");
         }
         // A load that goes up and down would fill the log; whether there is traffic at all belongs in it.

@@ -25,17 +25,26 @@ pub(super) struct Evidence {
     progress: Option<Instant>,
     /// Connections given to it since then, or failed.
     unanswered: u64,
+    /// A check was refused, though clients heard of the server; and whether a sample has come since.
+    refused: Option<bool>,
     /// When a check last got a wrong answer.
     wrong: Option<Instant>,
 }
 
 impl Evidence {
     pub(super) fn sample(&mut self, now: Instant, change: &Change) {
+        let since_refused = self.refused == Some(true);
+        self.refused = self.refused.map(|_| true);
         if change.heard {
             self.progress = Some(now);
             self.unanswered = 0;
+            self.refused.take_if(|_| since_refused);
         } else {
             self.unanswered += change.begun;
+            if since_refused && change.failed > 0 {
+                // A full backlog lets somebody in now and then; here is nobody who could.
+                self.progress = None;
+            }
         }
     }
 
@@ -43,6 +52,7 @@ impl Evidence {
     pub(super) fn resume(&mut self, now: Instant) {
         self.progress = Some(now);
         self.unanswered = 0;
+        self.refused = None;
     }
 
     pub(super) fn progresses(&self, now: Instant) -> bool {
@@ -62,7 +72,12 @@ impl Evidence {
                 self.wrong = Some(now);
                 Class::Wrong
             }
-            _ if self.progresses(now) => Class::Saturated,
+            _ if self.progresses(now) => {
+                if kind == OutcomeKind::Refused {
+                    self.refused.get_or_insert(false);
+                }
+                Class::Saturated
+            }
             _ if self.is_silent(now) => Class::Dead,
             _ => Class::Idle,
         }

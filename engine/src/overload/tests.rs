@@ -87,7 +87,8 @@ fn a_busy_server_stays_whatever_its_check_says() {
         let server = bench.server(1);
         assert!(matches!(server.health, Health::Down { .. }), "{kind}");
         assert_eq!((server.weight, server.overload.unwrap().stand), (10, Stand::Kept), "{kind}");
-        assert!(bench.told("stays in service"));
+        assert!(bench.events.iter().any(|it| matches!(it, Event::Health { healthy: false, kept: true, .. })));
+        assert!(!bench.told("stays in service"), "it has been said");
         // It serves no more: then the checks are right.
         bench.run(4, &[(2, 100)]);
         bench.give(1, 5);
@@ -324,4 +325,73 @@ fn a_reload_keeps_what_is_known_of_servers_that_stay() {
     assert_eq!((bench.cap(1), bench.cap(3)), (cap, None));
     assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::Overload { .. })).count(), 0);
     assert_eq!(bench.server(3).address, address(3));
+}
+
+#[test]
+fn a_server_that_has_crashed_is_out_with_the_next_check_after_a_sample() {
+    let mut bench = Bench::new(2);
+    bench.run(5, &[(1, 100), (2, 100)]);
+    bench.check(1, Refused);
+    assert_eq!(bench.weights(), [10, 10], "it may be full");
+    // This sample began before the check.
+    bench.refuse(1, 50);
+    bench.serve(1, 0, 100);
+    bench.sample();
+    bench.refuse(1, 100);
+    bench.sample();
+    bench.check(1, Refused);
+    assert_eq!(bench.weights(), [0, 10]);
+}
+
+#[test]
+fn what_comes_out_of_a_silence_is_no_refusal() {
+    let mut bench = Bench::new(1);
+    bench.run(20, &[(1, 100)]);
+    for _ in 0..4 {
+        bench.give(1, 100);
+        bench.sample();
+    }
+    // The connects of that time fail, and the server goes on.
+    for _ in 0..4 {
+        bench.refuse(1, 100);
+        bench.serve(1, 100, 100);
+        bench.sample();
+    }
+    assert_eq!(bench.cap(1), None);
+    bench.run(10, &[(1, 100)]);
+    bench.refuse(1, 100);
+    bench.run(1, &[(1, 100)]);
+    assert!(bench.cap(1).is_some(), "that one is about now");
+}
+
+#[test]
+fn a_server_is_cut_once_for_one_queue() {
+    let mut bench = Bench::new(1);
+    saturate(&mut bench, 1, 1_000, 400, 120);
+    saturate(&mut bench, 1, 1_000, 700, 12);
+    let cut = bench.cap(1).unwrap();
+    for _ in 0..20 {
+        saturate(&mut bench, 1, 1_000, 700, 2);
+        assert!(bench.cap(1).unwrap() >= cut, "{cut}");
+    }
+}
+
+#[test]
+fn a_pool_that_waits_tells_for_a_server_whose_own_check_has_not_come_back() {
+    let mut bench = Bench::new(3);
+    for _ in 0..60 {
+        (1..=3).for_each(|host| bench.check(host, Passed));
+        bench.run(2, &[(1, 100), (2, 100), (3, 100)]);
+    }
+    // All three are given more than they can do; only two checks say so.
+    for step in 0..6 {
+        for host in 1..=3 {
+            bench.serve(host, 200, 100);
+        }
+        bench.sample();
+        if step > 1 {
+            (1..=2).for_each(|host| bench.check_after(host, Passed, SECOND));
+        }
+    }
+    assert!((1..=3).all(|host| bench.cap(host).is_some()), "{:?}", bench.cap(3));
 }

@@ -158,8 +158,12 @@ pub(crate) fn told(effects: &Effects) -> Vec<String> {
 
 fn tell(event: &Event) -> String {
     match event {
-        Event::Health { real_server, healthy, check, reason, .. } => {
-            let state = if *healthy { "up" } else { "down" };
+        Event::Health { real_server, healthy, kept, check, reason, .. } => {
+            let state = match (healthy, kept) {
+                (true, _) => "up",
+                (false, true) => "kept",
+                (false, false) => "down",
+            };
             format!("{} {state} by {check:?}: {reason}", real_server.ip())
         }
         Event::Quorum { held, sum, quorum, hysteresis, sorry_server, .. } => {

@@ -77,6 +77,8 @@ struct Run {
     turned_away: u64,
     /// When each server was last heard of, and connections given to it since.
     heard: Vec<(Instant, u64)>,
+    /// Whether each server refused a check although clients heard of it, and whether a sample has come since.
+    refused: Vec<Option<bool>>,
     sampled: Option<Instant>,
     /// When the director last went on after a gap.
     resumed: Instant,
@@ -100,6 +102,7 @@ impl Run {
             loads: (1..=SERVERS).map(load).collect(),
             turned_away: 0,
             heard: vec![(now, 0); SERVERS.into()],
+            refused: vec![None; SERVERS.into()],
             sampled: None,
             resumed: now,
         };
@@ -140,6 +143,9 @@ impl Run {
                 let outcome = Outcome { kind: *kind, detail: "".into(), advice: None };
                 let latency = Duration::from_millis(*latency);
                 let seen = Observation { probe: probe(*host, 0), outcome, latency };
+                if *kind == OutcomeKind::Refused && self.progresses(*host) {
+                    self.refused[usize::from(*host) - 1].get_or_insert(false);
+                }
                 self.engine.handle(self.now, Input::Observation(seen))
             }
             Step::Tick { after } => {
@@ -159,7 +165,8 @@ impl Run {
             self.resumed = self.now;
         }
         self.sampled = Some(self.now);
-        for ((load, deed), heard) in self.loads.iter_mut().zip(deeds).zip(&mut self.heard) {
+        let known = self.heard.iter_mut().zip(&mut self.refused);
+        for ((load, deed), (heard, refused)) in self.loads.iter_mut().zip(deeds).zip(known) {
             let taken = if deed.answers { deed.come - deed.failed } else { 0 };
             let ended = if deed.answers { deed.end.min(load.active) } else { 0 };
             load.begun += deed.come;
@@ -167,10 +174,20 @@ impl Run {
             load.active = load.active + deed.come - deed.failed - ended;
             load.established = load.established.map(|it| it + taken);
             load.bytes_out = load.bytes_out.map(|it| it + ended);
-            if taken + ended > 0 || stood {
+            if stood {
+                (*heard, *refused) = ((self.now, 0), None);
+                continue;
+            }
+            let since_refused = *refused == Some(true);
+            *refused = refused.map(|_| true);
+            if taken + ended > 0 {
                 *heard = (self.now, 0);
+                refused.take_if(|_| since_refused);
             } else {
                 heard.1 += deed.come;
+                if since_refused && deed.failed > 0 {
+                    heard.0 = self.now - PROGRESS - Duration::from_millis(1);
+                }
             }
         }
     }
