@@ -134,6 +134,7 @@ impl Run {
                 for (host, _) in (1..=SERVERS).zip(was_out).filter(|(_, was_out)| *was_out) {
                     if self.weight(host) > 0 {
                         self.heard[usize::from(host) - 1] = (self.now, 0);
+                        self.refused[usize::from(host) - 1] = None;
                     }
                 }
                 effects
