@@ -182,8 +182,12 @@ impl std::fmt::Display for Dated {
             Event::VirtualRouter { virtual_router, from, to, reason } => {
                 write!(f, "virtual router {virtual_router}: {from} -> {to}: {reason}")
             }
-            Event::RealServer { virtual_server, real_server, healthy, check, reason } => {
-                let state = if *healthy { "up" } else { "down" };
+            Event::RealServer { virtual_server, real_server, healthy, kept, check, reason } => {
+                let state = match (healthy, kept) {
+                    (true, _) => "up",
+                    (false, true) => "down, and stays in service",
+                    (false, false) => "down",
+                };
                 write!(f, "{virtual_server}: real server {real_server} is {state}: {check}: {reason}")
             }
             Event::Weight { virtual_server, real_server, check, before, weight } => {
