@@ -27,7 +27,11 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let mut stream = Stream::open(target, tls, trace).await?;
+    talk(Stream::open(target, tls, trace).await?, spec).await
+}
+
+/// What is said over a connection that stands.
+pub(crate) async fn talk(mut stream: Stream, spec: &AgentSpec) -> Result<Outcome, Outcome> {
     stream.ask(spec.send.as_bytes(), "line from the agent").await?;
     loop {
         let received = stream.received();

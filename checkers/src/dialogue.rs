@@ -76,7 +76,16 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let mut stream = Stream::connect(target, trace).await?;
+    talk(Stream::connect(target, trace).await?, spec, tls, trace).await
+}
+
+/// The conversation over a connection that stands.
+pub(crate) async fn talk(
+    mut stream: Stream,
+    spec: &DialogueSpec,
+    tls: Option<&Tls>,
+    trace: &Trace,
+) -> Result<Outcome, Outcome> {
     for step in &spec.steps {
         match step {
             Step::Send(bytes) => stream.send(bytes.expose().as_bytes()).await?,

@@ -54,16 +54,21 @@ fn maintenance(path: &Path) -> Outcome {
 }
 
 fn weight(path: &Path) -> Outcome {
-    let unknown = |why: &dyn std::fmt::Display| Outcome::NotRun(format!("{}: {why}", path.display()));
-    let written = match read(path) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Outcome::Passed(String::new()),
-        Err(error) => return unknown(&error),
-    };
-    let number = std::str::from_utf8(&written).ok().and_then(|text| text.trim().parse().ok());
+    match read(path) {
+        Ok(written) => weight_of(&written, path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::Passed(String::new()),
+        Err(error) => Outcome::NotRun(format!("{}: {error}", path.display())),
+    }
+}
+
+pub(crate) fn weight_of(written: &[u8], path: &Path) -> Outcome {
+    let number = std::str::from_utf8(written).ok().and_then(|text| text.trim().parse().ok());
     match number.filter(|weight| *weight <= MOST) {
         Some(weight) => Outcome::Advised(format!("weight {weight}"), Advice::Weight(weight)),
-        None => unknown(&format!("{} is no weight from 0 to {MOST}", text::quote(&written))),
+        None => {
+            let written = text::quote(written);
+            Outcome::NotRun(format!("{}: {written} is no weight from 0 to {MOST}", path.display()))
+        }
     }
 }
 

@@ -45,7 +45,12 @@ pub(crate) async fn ask(
     }
 }
 
-async fn exchange<S>(io: S, target: &Target, spec: &GrpcSpec, trace: &Trace) -> Result<Outcome, Outcome>
+pub(crate) async fn exchange<S>(
+    io: S,
+    target: &Target,
+    spec: &GrpcSpec,
+    trace: &Trace,
+) -> Result<Outcome, Outcome>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -112,7 +117,7 @@ fn is_grpc(status: StatusCode, headers: &HeaderMap) -> Result<(), Outcome> {
     Err(Outcome::WrongAnswer(format!("the answer is not gRPC's: {}, {content}", web::describe(status))))
 }
 
-fn serving(framed: &[u8]) -> Result<Outcome, Outcome> {
+pub(crate) fn serving(framed: &[u8]) -> Result<Outcome, Outcome> {
     match message::read(framed) {
         Ok(message::Serving::YES) => Ok(Outcome::Passed("SERVING".to_owned())),
         Ok(other) => Err(Outcome::WrongAnswer(format!("{other} instead of SERVING"))),

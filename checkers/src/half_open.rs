@@ -73,3 +73,11 @@ impl HalfOpen {
         Ok(place)
     }
 }
+
+/// What is made of a packet.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for v4 in [true, false] {
+        let _ = segment::answer(v4, bytes);
+    }
+}

@@ -4,7 +4,7 @@ mod body;
 pub(crate) mod plain;
 mod request;
 mod resumed;
-mod tunnel;
+pub(crate) mod tunnel;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,7 +52,12 @@ pub(crate) async fn ask(
     }
 }
 
-async fn exchange<S>(io: S, target: &Target, spec: &HttpSpec, trace: &Trace) -> Result<Outcome, Outcome>
+pub(crate) async fn exchange<S>(
+    io: S,
+    target: &Target,
+    spec: &HttpSpec,
+    trace: &Trace,
+) -> Result<Outcome, Outcome>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -67,7 +67,12 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let mut connection = Connection { stream: Stream::connect(target, trace).await?, id: 0 };
+    talk(Stream::connect(target, trace).await?, spec, tls).await
+}
+
+/// What is said over a connection that stands.
+pub(crate) async fn talk(stream: Stream, spec: &LdapSpec, tls: Option<&Tls>) -> Result<Outcome, Outcome> {
+    let mut connection = Connection { stream, id: 0 };
     if let Some(tls) = tls {
         if let Security::StartTls(_) = spec.security {
             connection.start_tls().await?;

@@ -23,6 +23,8 @@ mod dialogue;
 mod dns;
 mod failure;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod grpc;
 mod half_open;
 mod http;

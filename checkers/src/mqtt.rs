@@ -22,7 +22,11 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let mut stream = Stream::open(target, tls, trace).await?;
+    talk(Stream::open(target, tls, trace).await?, spec).await
+}
+
+/// What is said over a connection that stands.
+pub(crate) async fn talk(mut stream: Stream, spec: &MqttSpec) -> Result<Outcome, Outcome> {
     // A broker ends a session of the same name, which may be the other director's.
     let client = format!("tidegate{:08x}", rand::random::<u32>());
     stream.ask(&connect(&client, spec.login.as_ref()), "answer to CONNECT").await?;

@@ -122,6 +122,15 @@ fn timestamp(since_1970: Duration) -> u64 {
     (since_1970.as_secs().wrapping_add(EPOCH) << 32) | fraction
 }
 
+/// What is made of a packet, as if it were a reply to this request or not.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) -> String {
+    let cookie = bytes.get(24..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+    let spec = NtpSpec { max_stratum: 3, max_offset: Some(Duration::from_secs(1)) };
+    let reply = Reply::parse(bytes, cookie).and_then(|reply| reply.judge(&spec, 0, 1));
+    reply.unwrap_or_else(|why| why)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

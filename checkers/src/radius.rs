@@ -116,3 +116,23 @@ pub(crate) async fn ask(target: &Target, spec: &RadiusSpec, trace: &Trace) -> Re
         Err(text) => Outcome::WrongAnswer(text),
     })
 }
+
+/// What is made of a packet, whether or not it proves to be the server's.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) -> Vec<String> {
+    let (user, password) = ("probe".to_owned(), Secret::new("lion"));
+    let spec = RadiusSpec {
+        request: RadiusRequest::Access { user, password, method: RadiusMethod::MsChapV2 },
+        secret: Secret::new("secret"),
+        attributes: Vec::new(),
+        expected: vec![RadiusCode::ACCESS_ACCEPT],
+        reply: Vec::from_iter(RadiusAttribute::text("Filter-Id", "staff").ok()),
+        message_authenticator: true,
+    };
+    let random = Random { identifier: 7, authenticator: [9; 16], challenges: [[1; 16], [2; 16]] };
+    let Ok(request) = Request::new(&spec, &random) else { return Vec::new() };
+    let judged = |packet: packet::Packet<'_>| reply::judge(&packet, &request, &spec);
+    let proved = reply::read(bytes, &request, &spec).and_then(judged);
+    let parsed = packet::Packet::parse(bytes).and_then(judged);
+    [proved, parsed].map(|said| said.unwrap_or_else(|why| why)).to_vec()
+}

@@ -64,7 +64,7 @@ impl ScriptSpec {
     }
 }
 
-fn judge(ended: &Ended, dynamic: bool, limit: Duration) -> Outcome {
+pub(crate) fn judge(ended: &Ended, dynamic: bool, limit: Duration) -> Outcome {
     // Without the end of the last line.
     let said = ended.output.trim_matches('"').trim_end_matches("\\n");
     let wrote = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };

@@ -64,11 +64,20 @@ pub(crate) async fn ask(
         let answer = datagram::ask(target, request.as_bytes(), MOST, WHAT, trace, read).await?;
         return judge(&answer, &spec.status);
     }
-    let mut stream = Stream::open(target, tls, trace).await?;
+    talk(Stream::open(target, tls, trace).await?, spec, &request, &call).await
+}
+
+/// What is said over a connection that stands.
+pub(crate) async fn talk(
+    mut stream: Stream,
+    spec: &SipSpec,
+    request: &str,
+    call: &str,
+) -> Result<Outcome, Outcome> {
     stream.ask(request.as_bytes(), WHAT).await?;
     for _ in 0..ANSWERS {
         let (answer, size) = loop {
-            match Answer::read(stream.received(), &call).map_err(Outcome::WrongAnswer)? {
+            match Answer::read(stream.received(), call).map_err(Outcome::WrongAnswer)? {
                 Some(read) => break read,
                 None => stream.receive(MOST).await?,
             }

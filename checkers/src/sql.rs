@@ -4,7 +4,7 @@ mod mysql;
 mod postgres;
 
 use crate::dialogue::Pattern;
-use crate::stream::Tls;
+use crate::stream::{Stream, Tls};
 use crate::trace::Trace;
 use crate::{Login, Outcome, Target, TlsSpec, text};
 
@@ -44,9 +44,19 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
+    talk(Stream::connect(target, trace).await?, spec, tls, trace).await
+}
+
+/// What is said over a connection that stands.
+pub(crate) async fn talk(
+    stream: Stream,
+    spec: &SqlSpec,
+    tls: Option<&Tls>,
+    trace: &Trace,
+) -> Result<Outcome, Outcome> {
     let answer = match spec.protocol {
-        SqlProtocol::Mysql => mysql::ask(target, spec, tls, trace).await?,
-        SqlProtocol::Postgres => postgres::ask(target, spec, tls, trace).await?,
+        SqlProtocol::Mysql => mysql::talk(stream, spec, tls, trace).await?,
+        SqlProtocol::Postgres => postgres::talk(stream, spec, tls).await?,
     };
     match answer {
         Answer::None => Ok(Outcome::Passed(String::new())),

@@ -68,7 +68,8 @@ impl Stream {
         }
     }
 
-    fn over(io: impl Io + 'static, trace: &Trace) -> Self {
+    /// Over whatever connection there is.
+    pub(crate) fn over(io: impl Io + 'static, trace: &Trace) -> Self {
         Self { io: Box::new(io), trace: trace.clone(), received: BytesMut::new() }
     }
 

@@ -38,7 +38,7 @@ pub(crate) async fn ask(target: &Target, spec: &UdpSpec, trace: &Trace) -> Resul
     })
 }
 
-fn judge(reply: &[u8], spec: &UdpSpec) -> Result<String, String> {
+pub(crate) fn judge(reply: &[u8], spec: &UdpSpec) -> Result<String, String> {
     let (least, most, size) = (usize::from(spec.min_length), usize::from(spec.max_length), reply.len());
     if size > most {
         return Err(format!("more than {most} bytes: {}", text::quote(&reply[..most])));

@@ -49,8 +49,17 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let mut stream = Stream::open(target, tls, trace).await?;
-    let key = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
+    talk(Stream::open(target, tls, trace).await?, target, spec, rand::random()).await
+}
+
+/// What is said over a connection that stands; `random` is what the key is made of.
+pub(crate) async fn talk(
+    mut stream: Stream,
+    target: &Target,
+    spec: &WebsocketSpec,
+    random: [u8; 16],
+) -> Result<Outcome, Outcome> {
+    let key = BASE64_STANDARD.encode(random);
     stream.ask(request(target, spec, &key).as_bytes(), "answer to the handshake").await?;
     opened(&mut stream, &Expected { accept: accept(&key), subprotocol: spec.subprotocol.as_deref() }).await?;
     stream.ask(&close(rand::random()), "answer to the closing handshake").await?;

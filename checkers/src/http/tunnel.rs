@@ -7,7 +7,10 @@ use crate::{Outcome, Target, text};
 
 /// Has the target connect to `to`, a host and a port; what is sent from then on is for that host.
 pub(super) async fn open(target: &Target, to: &str, trace: &Trace) -> Result<Stream, Outcome> {
-    let mut stream = Stream::connect(target, trace).await?;
+    ask(Stream::connect(target, trace).await?, to).await
+}
+
+pub(crate) async fn ask(mut stream: Stream, to: &str) -> Result<Stream, Outcome> {
     let request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
     stream.ask(request.as_bytes(), "answer to CONNECT").await?;
     loop {

@@ -8,9 +8,9 @@ use bytes::{Buf, BufMut};
 use self::password::Plugin;
 use self::wire::{Greeting, Wire, malformed, nul_terminated, number, refused, value};
 use super::{Answer, SqlSpec};
+use crate::Outcome;
 use crate::stream::{Stream, Tls};
 use crate::trace::Trace;
-use crate::{Outcome, Target};
 
 /// Rounds of a login, of which two or three are usual.
 const ROUNDS: usize = 8;
@@ -29,13 +29,13 @@ const PLUGIN_AUTH: u32 = 1 << 19;
 const UTF8: u8 = 33;
 const MAX_PACKET: u32 = 1 << 24;
 
-pub(super) async fn ask(
-    target: &Target,
+pub(super) async fn talk(
+    stream: Stream,
     spec: &SqlSpec,
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Answer, Outcome> {
-    let mut wire = Wire::new(Stream::connect(target, trace).await?);
+    let mut wire = Wire::new(stream);
     trace.expect("greeting");
     let greeting = Greeting::read(&wire.receive().await?)?;
     if let Some(tls) = tls {

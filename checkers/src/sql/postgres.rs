@@ -11,19 +11,12 @@ use postgres_protocol::message::frontend;
 
 use super::{Answer, MOST, SqlSpec};
 use crate::stream::{Stream, Tls};
-use crate::trace::Trace;
-use crate::{Outcome, Target, text};
+use crate::{Outcome, text};
 
 /// Messages of one answer that are looked at: notices and parameters may come before what matters.
 const MESSAGES: usize = 256;
 
-pub(super) async fn ask(
-    target: &Target,
-    spec: &SqlSpec,
-    tls: Option<&Tls>,
-    trace: &Trace,
-) -> Result<Answer, Outcome> {
-    let mut stream = Stream::connect(target, trace).await?;
+pub(super) async fn talk(mut stream: Stream, spec: &SqlSpec, tls: Option<&Tls>) -> Result<Answer, Outcome> {
     if let Some(tls) = tls {
         stream = start_tls(stream, tls).await?;
     }

@@ -1,0 +1,344 @@
+//! What the targets in `fuzz/` do with bytes that a server might send: everything that a check does with them.
+//!
+//! There is no network: a conversation is held with a [`Server`] that has said all of it beforehand. What comes of it
+//! must be short and harmless, see [`fit_for_logs`].
+
+#![allow(clippy::panic)] // that is how a finding is told
+
+use std::io;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::stream::Stream;
+use crate::trace::Trace;
+use crate::{
+    AgentSpec, Body, Ended, GrpcSpec, HttpSpec, HttpVersion, LdapScope, LdapSearch, LdapSpec, Login,
+    MqttSpec, Outcome, Preset, Regex, Secret, Security, SipSpec, SipTransport, SqlProtocol, SqlSpec,
+    StatusRange, Target, UdpPattern, UdpSpec, WebsocketSpec, agent, dialogue, dns, file, grpc, half_open,
+    http, ldap, mqtt, ntp, ping, radius, script, sip, sql, text, udp, websocket,
+};
+
+/// Each target, by its name.
+pub const TARGETS: [(&str, fn(&[u8])); 19] = [
+    ("agent", agent),
+    ("connect", connect),
+    ("dialogue", dialogue),
+    ("dns", dns),
+    ("file", file),
+    ("grpc", grpc),
+    ("half_open", half_open),
+    ("http", http),
+    ("ldap", ldap),
+    ("mqtt", mqtt),
+    ("mysql", mysql),
+    ("ntp", ntp),
+    ("ping", ping),
+    ("postgres", postgres),
+    ("radius", radius),
+    ("script", script),
+    ("sip", sip),
+    ("udp", udp),
+    ("websocket", websocket),
+];
+
+/// The line of an agent.
+pub fn agent(bytes: &[u8]) {
+    let spec = AgentSpec { send: String::new(), tls: None };
+    judge(now(agent::talk(stream(bytes), &spec)));
+}
+
+/// The answer of a proxy to CONNECT.
+pub fn connect(bytes: &[u8]) {
+    if let Err(outcome) = now(http::tunnel::ask(stream(bytes), "www.example:80")) {
+        judge(Err(outcome));
+    }
+}
+
+/// Each well-known conversation; the first byte says which.
+pub fn dialogue(bytes: &[u8]) {
+    const PRESETS: [Preset; 9] = [
+        Preset::Smtp,
+        Preset::Submission,
+        Preset::Imap,
+        Preset::Pop3,
+        Preset::Ftp,
+        Preset::Nntp,
+        Preset::Redis,
+        Preset::Memcached,
+        Preset::Sieve,
+    ];
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let preset = PRESETS[usize::from(*first) % PRESETS.len()];
+    thread_local! {
+        // Expressions take long to compile.
+        static SPECS: [crate::DialogueSpec; 9] =
+            PRESETS.map(|preset| preset.dialogue(Security::None, Some(&login()), "director.example"));
+    }
+    SPECS.with(|specs| {
+        let spec = specs.iter().find(|spec| spec.preset == Some(preset));
+        let Some(spec) = spec else { return };
+        let trace = Trace::new();
+        judge(now(dialogue::talk(Stream::over(Server::new(bytes), &trace), spec, None, &trace)));
+    });
+}
+
+/// A DNS message.
+pub fn dns(bytes: &[u8]) {
+    for said in dns::fuzz(bytes) {
+        fit_for_logs(&said);
+    }
+}
+
+/// A file with a weight.
+pub fn file(bytes: &[u8]) {
+    judge(Ok(file::weight_of(bytes, Path::new("/weight"))));
+}
+
+/// HTTP/2 with an answer of gRPC's, and that answer alone.
+pub fn grpc(bytes: &[u8]) {
+    let spec = GrpcSpec { service: "shop".to_owned(), host: None, tls: None };
+    let trace = Trace::new();
+    judge(on_tokio(grpc::exchange(Server::new(bytes), &target(), &spec, &trace)));
+    judge(grpc::serving(bytes));
+}
+
+/// What a raw socket hears.
+pub fn half_open(bytes: &[u8]) {
+    half_open::fuzz(bytes);
+}
+
+/// HTTP; the first byte says which version.
+pub fn http(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let version = if first % 2 == 0 { HttpVersion::Http11 } else { HttpVersion::Http2 };
+    let spec = HttpSpec {
+        tls: None,
+        version,
+        tunnel: None,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        status: vec![StatusRange { first: 200, last: 299 }],
+        body: Regex::new("ok$").ok().map(Body::Matches),
+        max_body: 1000,
+    };
+    let trace = Trace::new();
+    judge(on_tokio(http::exchange(Server::new(bytes), &target(), &spec, &trace)));
+}
+
+/// A bind and a search.
+pub fn ldap(bytes: &[u8]) {
+    let search = LdapSearch {
+        base: String::new(),
+        scope: LdapScope::Base,
+        filter: Default::default(),
+        min_entries: 2,
+    };
+    let spec = LdapSpec { login: None, search: Some(search), security: Security::None };
+    judge(now(ldap::talk(stream(bytes), &spec, None)));
+}
+
+/// A broker's acceptance.
+pub fn mqtt(bytes: &[u8]) {
+    judge(now(mqtt::talk(stream(bytes), &MqttSpec { login: Some(login()), tls: None })));
+}
+
+/// A login to MySQL and a query.
+pub fn mysql(bytes: &[u8]) {
+    sql(SqlProtocol::Mysql, bytes);
+}
+
+/// A packet of a time server.
+pub fn ntp(bytes: &[u8]) {
+    fit_for_logs(&ntp::fuzz(bytes));
+}
+
+/// What an ICMP socket hears.
+pub fn ping(bytes: &[u8]) {
+    fit_for_logs(&ping::fuzz(bytes));
+}
+
+/// A login to PostgreSQL and a query.
+pub fn postgres(bytes: &[u8]) {
+    sql(SqlProtocol::Postgres, bytes);
+}
+
+/// A RADIUS packet.
+pub fn radius(bytes: &[u8]) {
+    for said in radius::fuzz(bytes) {
+        fit_for_logs(&said);
+    }
+}
+
+/// What a program wrote.
+pub fn script(bytes: &[u8]) {
+    let ended = Ended { status: None, output: text::quote(bytes) };
+    judge(Ok(script::judge(&ended, true, Duration::from_secs(1))));
+}
+
+/// An answer to OPTIONS.
+pub fn sip(bytes: &[u8]) {
+    let status = vec![StatusRange { first: 200, last: 299 }];
+    let spec = SipSpec { transport: SipTransport::Tcp, uri: None, status };
+    judge(now(sip::talk(stream(bytes), &spec, "OPTIONS", "call")));
+}
+
+/// A datagram, and a pattern for it.
+pub fn udp(bytes: &[u8]) {
+    let (pattern, reply) = bytes.split_at(bytes.len().min(8));
+    let Ok(expected) = UdpPattern::text(&String::from_utf8_lossy(pattern)) else { return };
+    let spec = UdpSpec {
+        payload: Vec::new(),
+        expected: Some(expected),
+        min_length: 2,
+        max_length: 64,
+        icmp_only: false,
+    };
+    fit_for_logs(&either(udp::judge(reply, &spec)));
+}
+
+/// An answer to the handshake of a WebSocket, and frames.
+pub fn websocket(bytes: &[u8]) {
+    let spec = WebsocketSpec {
+        tls: None,
+        path: "/".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        subprotocol: Some("chat".to_owned()),
+    };
+    judge(now(websocket::talk(stream(bytes), &target(), &spec, [0; 16])));
+}
+
+fn sql(protocol: SqlProtocol, bytes: &[u8]) {
+    let expect = regex::bytes::Regex::new("^4.$").ok().map(crate::Pattern);
+    let spec = SqlSpec {
+        protocol,
+        login: login(),
+        database: Some("shop".to_owned()),
+        query: Some("SELECT 42".to_owned()),
+        expect,
+        tls: None,
+    };
+    judge(now(sql::talk(stream(bytes), &spec, None, &Trace::new())));
+}
+
+fn login() -> Login {
+    Login { name: "probe".to_owned(), password: Secret::new(PASSWORD) }
+}
+
+/// Nothing that a server says by chance.
+const PASSWORD: &str = "correct horse battery staple";
+
+fn target() -> Target {
+    Target { address: ([192, 0, 2, 1], 80).into(), bind: None, fwmark: None }
+}
+
+fn stream(bytes: &[u8]) -> Stream {
+    Stream::over(Server::new(bytes), &Trace::new())
+}
+
+/// Whoever says this whatever is said to them, a few bytes at a time.
+struct Server {
+    said: Vec<u8>,
+    at: usize,
+}
+
+impl Server {
+    const PIECE: usize = 13;
+
+    fn new(said: &[u8]) -> Self {
+        Self { said: said.to_vec(), at: 0 }
+    }
+}
+
+impl AsyncRead for Server {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let rest = &self.said[self.at..];
+        let piece = &rest[..rest.len().min(Self::PIECE).min(buffer.remaining())];
+        buffer.put_slice(piece);
+        self.at += piece.len();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Server {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// With such a server nothing has to be waited for.
+fn now<T>(conversation: impl Future<Output = T>) -> T {
+    match pin!(conversation).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("it waits although all has been said"),
+    }
+}
+
+/// For what runs tasks beside it.
+fn on_tokio<T>(conversation: impl Future<Output = T>) -> T {
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime =
+            tokio::runtime::Builder::new_current_thread().build().unwrap_or_else(|error| panic!("{error}"));
+    }
+    RUNTIME.with(|runtime| runtime.block_on(conversation))
+}
+
+fn either(said: Result<String, String>) -> String {
+    said.unwrap_or_else(|why| why)
+}
+
+fn judge(outcome: Result<Outcome, Outcome>) {
+    let (Ok(outcome) | Err(outcome)) = outcome;
+    match outcome {
+        Outcome::Refused | Outcome::ConnectTimeout => {}
+        Outcome::Passed(text)
+        | Outcome::Advised(text, _)
+        | Outcome::Reset(text)
+        | Outcome::AnswerTimeout(text)
+        | Outcome::Unreachable(text)
+        | Outcome::Tls(text)
+        | Outcome::WrongAnswer(text)
+        | Outcome::NotRun(text) => fit_for_logs(&text),
+    }
+}
+
+/// One short line without what drives a terminal, and no password.
+fn fit_for_logs(text: &str) {
+    assert!(text.chars().count() < 800, "{text:?} is too long");
+    assert!(!text.contains(char::is_control), "{text:?} has control characters");
+    assert!(!text.contains(PASSWORD), "{text:?} has the password");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for (_, target) in TARGETS {
+                target(&bytes);
+            }
+        }
+    }
+}
