@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-verify: format clippy test doc deny
+verify: format clippy test table doc deny
 
 format:
     cargo fmt --all --check
@@ -12,6 +12,11 @@ clippy:
 
 test:
     cargo test --workspace --locked
+
+# What came of each check in each case of the tests that were run last.
+table:
+    @printf '| type | case | outcome |\n| --- | --- | --- |\n'
+    @sort -u "${CARGO_TARGET_DIR:-target}/tmp/checks-table"
 
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -59,7 +59,8 @@ pub(crate) async fn ask(
     if spec.transport == SipTransport::Udp {
         let read = |datagram: &[u8]| match Answer::read(datagram, &call)? {
             Some((answer, _)) if answer.status >= 200 => Ok(answer),
-            _ => Err("there is only a provisional answer to OPTIONS".to_owned()),
+            Some(_) => Err("there is only a provisional answer to OPTIONS".to_owned()),
+            None => Err(format!("the {WHAT} is cut off: {}", text::quote(datagram))),
         };
         let answer = datagram::ask(target, request.as_bytes(), MOST, WHAT, trace, read).await?;
         return judge(&answer, &spec.status);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "checks/basics.rs"]
+mod basics;
 #[path = "checks/calls.rs"]
 mod calls;
 #[path = "checks/databases.rs"]

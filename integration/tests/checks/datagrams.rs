@@ -25,10 +25,11 @@ pub(crate) async fn answering(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 's
 }
 
 /// A check of each type, and what is missing when the server says nothing.
-const CHECKS: [(&str, &str); 3] = [
+const CHECKS: [(&str, &str); 4] = [
     ("type = \"dns\"\nquery = \"www.example\"", "no answer to A www.example. over UDP"),
     ("type = \"radius\"\nrequest = \"status\"\nsecret = \"s\"", "no reply to Status-Server"),
     ("type = \"ntp\"", "no reply"),
+    ("type = \"sip\"", "no answer to OPTIONS"),
 ];
 
 #[tokio::test]

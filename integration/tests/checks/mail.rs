@@ -57,6 +57,14 @@ async fn smtp() {
         text,
         "wrong answer: the answer to AUTH is \"535 Incorrect authentication data\" instead of 235"
     );
+
+    let submission = |login: String| login.replace("smtp", "submission").replace("tls = \"starttls\"\n", "");
+    let right = submission(login("right \"horse\""));
+    assert_eq!(outcome("login", address, &right).await, "passed");
+    let text = outcome("wrong password", address, &submission(login("wrong horse"))).await;
+    assert!(text.starts_with("wrong answer: the answer to AUTH is \"535 "), "{text}");
+    let text = outcome("unknown issuer", address, "type = \"submission\"").await;
+    assert_eq!(text, "TLS failed: the certificate's issuer is none of the roots");
 }
 
 const USER: &str = "user = \"tester\"\npassword = \"right \\\"horse\\\"\"";

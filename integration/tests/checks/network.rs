@@ -8,19 +8,23 @@ use std::time::Duration;
 use tidegate_checkers::{Outcome, Probe, Runner, Settings, Spec, Target, run};
 use tokio::net::TcpListener;
 
+use crate::written::begin_table;
 use crate::{get, observe, passed, probe, server};
+
+/// Is set for a child.
+pub(crate) const CHILD: &str = "TIDEGATE_TEST_CHILD";
 
 /// Whether this is the child. If not, runs the test of this name again as the last argument of `command`.
 pub(crate) fn is_child(command: &[&str], test: &str) -> bool {
-    const MARK: &str = "TIDEGATE_TEST_CHILD";
-    if std::env::var_os(MARK).is_some() {
+    if std::env::var_os(CHILD).is_some() {
         return true;
     }
+    begin_table();
     let output = Command::new(command[0])
         .args(&command[1..])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(MARK, "1")
+        .env(CHILD, "1")
         .output()
         .unwrap_or_else(|error| panic!("cannot run {} ({error}): install util-linux", command[0]));
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

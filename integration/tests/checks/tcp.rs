@@ -51,6 +51,8 @@ async fn a_full_backlog_is_a_connect_timeout() {
     let observation = observe(address, Spec::Tcp, Duration::from_millis(500)).await;
     assert_eq!(observation.outcome, Outcome::ConnectTimeout);
     assert!((400..700).contains(&observation.latency.as_millis()), "{:?}", observation.latency);
+    let text = outcome_within(Duration::from_millis(500), "silent", address, "type = \"tcp\"").await;
+    assert_eq!(text, "timed out in connect");
 }
 
 /// On one thread, which the test blocks. Checks that run there cannot know whether the answer was in time; those that

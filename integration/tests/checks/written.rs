@@ -1,10 +1,10 @@
-//! Checks as an operator writes them, and a table of what came of them.
-//!
-//! `cargo test -p tidegate-integration --test checks -- --nocapture | grep '^|'` prints the table.
+//! Checks as an operator writes them, and a table of what came of them: `just table` prints it.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tidegate::config;
@@ -31,8 +31,23 @@ pub(crate) async fn outcome_within(timeout: Duration, case: &str, address: Socke
     let spec = (*spec(keys)).clone();
     let outcome = crate::observe(address, spec, timeout).await.outcome;
     let outcome = tidegate::probes::outcome(outcome).to_string();
-    println!("| {} | {case} | {outcome} |", keys.split('"').nth(1).unwrap_or_default());
+    let kind = keys.split('"').nth(1).unwrap_or_default();
+    let line = format!("| {kind} | {case} | {} |\n", outcome.replace('|', "\\|"));
+    // In one piece, since other tests write too.
+    begin_table().write_all(line.as_bytes()).unwrap();
     outcome
+}
+
+/// The table, which this process has begun unless it was started by one that has.
+pub(crate) fn begin_table() -> File {
+    static BEGIN: Once = Once::new();
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/checks-table");
+    BEGIN.call_once(|| {
+        if std::env::var_os(crate::network::CHILD).is_none() {
+            File::create(path).unwrap();
+        }
+    });
+    File::options().append(true).open(path).unwrap()
 }
 
 /// A certificate for 127.0.0.1 in `directory`, its key readable for whatever user a server becomes.
