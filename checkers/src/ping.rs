@@ -74,7 +74,7 @@ fn without_ip_header(packet: &[u8]) -> &[u8] {
 /// What is made of a packet, with an IP header or without.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(bytes: &[u8]) -> String {
-    let echo = Echo { v4: bytes.len() % 2 == 0, data: data(8, [0; 8]) };
+    let echo = Echo { v4: bytes.len().is_multiple_of(2), data: data(8, [0; 8]) };
     let packet = if echo.v4 { without_ip_header(bytes) } else { bytes };
     echo.read(packet).map_or_else(|why| why, |()| String::new())
 }
