@@ -105,7 +105,13 @@ pub fn http(bytes: &[u8]) {
         max_body: 1000,
     };
     let trace = Trace::new();
-    judge(on_tokio(http::exchange(Server::new(bytes), &target(), &spec, &trace)));
+    let outcome = on_tokio(http::exchange(Server::new(bytes), &target(), &spec, &trace));
+    // Where the short way has an answer it is the same.
+    let short = http::plain::answer(&spec, bytes).filter(|_| version == HttpVersion::Http11);
+    if let (Some(short), Ok(long) | Err(long)) = (short, &outcome) {
+        assert_eq!(short, *long);
+    }
+    judge(outcome);
 }
 
 /// A bind and a search.
