@@ -59,6 +59,8 @@ enum Request {
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+// In the look that is made every resync interval each piece is followed by a pause so many times as long.
+const PAUSE: u32 = 2;
 const QUEUE: usize = 64;
 // How often the thread looks whether all of the dataplane is still there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -303,6 +305,7 @@ impl Round {
     /// A piece of a look at the whole.
     fn look(&mut self, desired: &Table) {
         let mut errors = self.look.take().unwrap_or_default();
+        let begin = clock::now();
         let observed = self.dataplane.observe(desired);
         self.turns.fetch_add(1, Ordering::Relaxed);
         match observed {
@@ -312,7 +315,9 @@ impl Round {
                     self.end_look(Report { errors, unreadable: None });
                 } else {
                     self.look = Some(errors);
-                    self.due = clock::now();
+                    let now = clock::now();
+                    // Drift is rare, and what else is to be done may need the same core.
+                    self.due = if self.is_as_desired() { now + (now - begin) * PAUSE } else { now };
                 }
             }
             Err(error) => self.unreadable(error),
