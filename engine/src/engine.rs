@@ -200,6 +200,16 @@ impl Engine {
         Some(VirtualServerStatus::new(&self.virtual_servers[index], self.now?))
     }
 
+    /// Whose check a probe is: the virtual server, the real server and the check's key.
+    pub fn askers(&self, probe: ProbeId) -> impl Iterator<Item = (&Arc<str>, SocketAddr, &Arc<str>)> {
+        self.interested(probe).map(|subscriber| {
+            let (virtual_server, real_server) = subscriber.place.indices();
+            let virtual_server = &self.virtual_servers[virtual_server];
+            let address = virtual_server.real_servers[real_server].address;
+            (&virtual_server.name, address, &virtual_server.checks[subscriber.check as usize].key)
+        })
+    }
+
     /// Every virtual server in ascending order of name, as of the last input.
     pub fn status(&self) -> impl Iterator<Item = VirtualServerStatus<'_>> {
         let statuses =
@@ -238,13 +248,13 @@ impl Engine {
         (0..count).map(move |real_server| Place::new(virtual_server, real_server))
     }
 
+    fn interested(&self, probe: ProbeId) -> impl Iterator<Item = &Subscriber> {
+        let from = self.subscribers.partition_point(|subscriber| subscriber.probe < probe);
+        self.subscribers[from..].iter().take_while(move |subscriber| subscriber.probe == probe)
+    }
+
     fn observe(&mut self, now: Instant, seen: &Observation) -> Effects {
-        let from = self.subscribers.partition_point(|subscriber| subscriber.probe < seen.probe);
-        let interested: Vec<_> = self.subscribers[from..]
-            .iter()
-            .take_while(|subscriber| subscriber.probe == seen.probe)
-            .copied()
-            .collect();
+        let interested: Vec<_> = self.interested(seen.probe).copied().collect();
         let places = interested.iter().map(|subscriber| subscriber.place).collect();
         self.transact(now, places, |virtual_servers, now, events| {
             for subscriber in interested {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::units::{age, bytes, count};
 use crate::control::status::{
-    Director, Learned, Listen, Overload, RealServer, SorryServer, Status, Traffic, VirtualServer,
+    Director, Learned, Listen, Overload, RealServer, SilentCheck, SorryServer, Status, Traffic, VirtualServer,
 };
 
 /// The whole status; with `colour`, what needs attention stands out.
@@ -77,6 +77,15 @@ fn director(it: &Director, paint: Paint) -> String {
     if it.stopping {
         alarm("stopping: no new connections");
     }
+    if it.checks.silent > 0 {
+        let named: Vec<_> = it.checks.silent_checks.iter().map(silent).collect();
+        let more = if it.checks.silent > named.len() as u64 { ", …" } else { "" };
+        alarm(&format!(
+            "{} checks have stopped giving results: {}{more}",
+            count(it.checks.silent),
+            named.join(", ")
+        ));
+    }
     if !plane.answering {
         alarm("the dataplane does not answer: its numbers are missing");
     }
@@ -87,6 +96,10 @@ fn director(it: &Director, paint: Paint) -> String {
         alarm(&format!("the last reload was not applied:\n{}", error.trim_end()));
     }
     text
+}
+
+fn silent(it: &SilentCheck) -> String {
+    format!("{} {} {} for {}", it.virtual_server, it.real_server, it.check, age(it.age_seconds))
 }
 
 fn render_virtual_server(it: &VirtualServer, paint: Paint) -> String {

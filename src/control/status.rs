@@ -72,6 +72,25 @@ pub struct Checks {
     pub late: u64,
     /// Outcomes that say nothing about the server because the check could not be run.
     pub not_run: u64,
+    /// Probes that have stopped giving results.
+    #[serde(default)]
+    pub silent: u64,
+    /// Checks whose probe is one of these; the first few.
+    #[serde(default)]
+    pub silent_checks: Vec<SilentCheck>,
+}
+
+/// A check that has stopped giving results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SilentCheck {
+    /// Its virtual server's name.
+    pub virtual_server: String,
+    /// The real server.
+    pub real_server: SocketAddr,
+    /// Its name.
+    pub check: String,
+    /// Since the last result, or since it should have begun.
+    pub age_seconds: f64,
 }
 
 /// The dataplane as a whole.

@@ -246,6 +246,7 @@ impl EventLoop {
                 }
                 Turn::Heartbeat => {
                     self.log.heartbeat(now);
+                    self.listen(now);
                     self.tell_quorums(now);
                     if now.duration_since(self.started) >= FIRST_TABLE {
                         self.begin();
@@ -269,6 +270,7 @@ impl EventLoop {
     fn observe(&mut self, now: Instant, batch: Vec<Observation>) {
         for observation in batch {
             let Observation { probe, outcome, latency } = observation;
+            self.heard(now, probe);
             let target = self.probes.target(probe).map(tracing::field::display);
             debug!(target, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {

@@ -18,6 +18,7 @@ mod logging;
 mod notify;
 mod runners;
 mod sampler;
+mod silence;
 mod snapshot;
 mod state_file;
 

@@ -10,6 +10,7 @@ use tidegate_checkers::{Observation, Probe, Runner, Settings, Spec, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::silence::Silence;
 use crate::config::Director;
 
 /// They do some 80,000 checks a second; more would only be in the way of others.
@@ -20,6 +21,8 @@ const MAX_THREADS: usize = 4;
 pub(super) struct Runners {
     network: Runner,
     scripts: Runner,
+    /// Which of the probes have stopped.
+    pub(super) silence: Silence,
 }
 
 impl Runners {
@@ -40,11 +43,13 @@ impl Runners {
         Self {
             network: start(director.max_concurrent_checks, cores.min(MAX_THREADS)),
             scripts: start(director.max_concurrent_scripts, 1),
+            silence: Silence::default(),
         }
     }
 
-    /// Runs these probes and no others.
-    pub(super) fn update(&self, probes: Arc<Vec<Arc<Probe>>>) {
+    /// Runs these probes, in ascending order of id, and no others.
+    pub(super) fn update(&mut self, probes: Arc<Vec<Arc<Probe>>>) {
+        self.silence.renew(&probes);
         let is_script = |probe: &Arc<Probe>| matches!(*probe.spec, Spec::Script(_));
         if !probes.iter().any(is_script) {
             self.network.update(probes);

@@ -50,6 +50,8 @@ impl EventLoop {
                 started: stats.started,
                 late: stats.late,
                 not_run: self.not_run,
+                silent: self.runner.silence.count() as u64,
+                silent_checks: self.silent_checks(now),
             },
             dataplane: Dataplane {
                 error: self.reports.values().find_map(|it| it.unreadable.as_ref()).map(ToString::to_string),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_integration::clock::wait_for;
-use tidegate_integration::director::Director;
+use tidegate_integration::director::{Director, Launch};
 use tidegate_integration::sockets::{free_port, serve};
 use tidegate_integration::web::Web;
 
@@ -85,4 +85,32 @@ fn scripts_do_not_delay_other_checks() {
     let worst = gaps.max().unwrap_or_default();
     assert!(seen.len() >= 10 && worst < Duration::from_secs(1), "{} checks, {worst:?}", seen.len());
     drop(director);
+}
+
+/// One program at a time may run, and one of them takes its time.
+#[test]
+fn a_check_that_gets_no_turn_is_an_alarm_until_it_does() {
+    let servers = [(SocketAddr::from(([127, 0, 1, 1], 80)), "")];
+    let check = |command: &str, interval| {
+        format!(
+            "[virtual_server.check]\ntype = \"script\"\ncommand = {command}\ninterval = \"{interval}\"\ntimeout = \"{interval}\""
+        )
+    };
+    let configuration =
+        virtual_server("slow", free_port(), &check("[\"/bin/sleep\", \"8\"]", "30s"), &servers)
+            + &virtual_server("starved", free_port(), &check("\"/bin/true\"", "200ms"), &servers);
+    let director = Launch::default().with_director("max_concurrent_scripts = 1").start(&configuration);
+
+    let silent = || director.status()["director"]["checks"].clone();
+    wait_for("the alarm", PATIENCE, || (silent()["silent"] == 1).then_some(()));
+    let named = &silent()["silent_checks"][0];
+    assert_eq!((&named["virtual_server"], &named["check"]), (&"starved".into(), &"script".into()));
+    let shown = String::from_utf8(director.command(&["status"]).stdout).unwrap();
+    assert!(
+        shown.contains("1 checks have stopped giving results: starved 127.0.1.1:80 script for "),
+        "{shown}"
+    );
+    assert!(director.log().contains("the check has stopped giving results"), "{}", director.log());
+    wait_for("its end", PATIENCE, || (silent()["silent"] == 0).then_some(()));
+    wait_for("its line", PATIENCE, || director.log().contains("the check gives results again").then_some(()));
 }
