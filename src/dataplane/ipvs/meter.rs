@@ -2,10 +2,10 @@
 //!
 //! The kernel sums its counters up every two seconds, while it tells at any moment how many entries its table has. What
 //! it will count is therefore foreseen from the entries: every connection begins one, and how many expire follows from
-//! the last time that both were known.
+//! the last times that both were known.
 //!
 //! ```text
-//!   begun = connections counted + entries now − entries then + expired since then
+//!   begun since the last reading = entries now − entries then + expired meanwhile
 //! ```
 
 use std::time::{Duration, Instant};
@@ -16,8 +16,11 @@ use tidegate_ipvs::table::{DestinationEntry, Forwarding};
 const SUMMED: Duration = Duration::from_secs(2);
 /// Nothing has been counted for so long: it has been summed up meanwhile, and nothing has happened.
 const IDLE: Duration = Duration::from_millis(2_500);
-/// What one reading says of the rate at which entries expire, and of that at which their number changes.
+/// How much the last sum says of the rate at which entries expire.
 const SHARE: f64 = 0.5;
+/// In so many seconds what was foreseen comes back to what was counted.
+const CORRECTED: f64 = 4.0;
+/// Over so many seconds the change of the inactive entries is smoothed.
 const INFLOW_SPAN: f64 = 1.0;
 /// A reset without a word has so many bytes: 20 of TCP in 20 of IPv4 or 40 of IPv6.
 const RESET: (u64, u64) = (40, 60);
@@ -25,18 +28,22 @@ const RESET: (u64, u64) = (40, 60);
 /// What is known of one destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meter {
-    /// When it was read last, and the inactive entries then.
-    read: (Instant, u32),
+    /// When it was read last, and the entries then.
+    read: Instant,
+    inactive: f64,
+    entries: f64,
     /// By how many inactive entries become more a second.
     inflow: f64,
     /// When what was counted became known, the entries then, and what it was.
     known: Instant,
-    entries: u64,
+    entries_then: f64,
     counted: Counted,
     /// Before that.
     answered_before: u64,
-    /// Entries that expire a second.
+    /// Entries that expire a second; and so many are taken to, which brings what was foreseen back to what was counted.
     expiring: f64,
+    taken: f64,
+    foreseen: f64,
     begun: u64,
 }
 
@@ -53,13 +60,17 @@ impl Meter {
     pub(super) fn new(now: Instant, entry: &DestinationEntry, is_ipv4: bool) -> Self {
         let counted = Counted::of(entry, is_ipv4);
         Self {
-            read: (now, entry.inactive),
+            read: now,
+            inactive: entry.inactive.into(),
+            entries: entries(entry),
             inflow: 0.0,
             known: now,
-            entries: entries(entry),
+            entries_then: entries(entry),
             counted,
             answered_before: counted.answered,
             expiring: 0.0,
+            taken: 0.0,
+            foreseen: counted.connections as f64,
             begun: counted.connections,
         }
     }
@@ -71,25 +82,26 @@ impl Meter {
             // The entry was made anew, or somebody has reset its counters.
             return Self::new(now, entry, is_ipv4);
         }
-        let (before, inactive) = std::mem::replace(&mut self.read, (now, entry.inactive));
-        let seconds = now.saturating_duration_since(before).as_secs_f64();
+        let seconds = now.saturating_duration_since(self.read).as_secs_f64();
+        let (inactive, entries) = (f64::from(entry.inactive), entries(entry));
         if seconds > 0.0 {
-            let change = (f64::from(entry.inactive) - f64::from(inactive)) / seconds;
+            let change = (inactive - self.inactive) / seconds;
             self.inflow += (1.0 - (-seconds / INFLOW_SPAN).exp()) * (change - self.inflow);
         }
+        self.foreseen += entries - self.entries + self.taken * seconds;
+        (self.read, self.inactive, self.entries) = (now, inactive, entries);
         let since = now.saturating_duration_since(self.known);
         if counted != self.counted || since > IDLE {
-            let begun = counted.connections - self.counted.connections;
-            let expired = begun as f64 - (entries(entry) as f64 - self.entries as f64);
-            let rate = expired.max(0.0) / since.as_secs_f64().max(f64::MIN_POSITIVE);
-            self.expiring += SHARE * (rate - self.expiring);
+            let begun = (counted.connections - self.counted.connections) as f64;
+            let expired = (begun - (entries - self.entries_then)).max(0.0);
+            self.expiring += SHARE * (expired / since.as_secs_f64().max(f64::MIN_POSITIVE) - self.expiring);
+            let counts = counted.connections as f64;
+            self.foreseen = self.foreseen.max(counts);
+            self.taken = (self.expiring + (counts - self.foreseen) / CORRECTED).max(0.0);
             self.answered_before = self.counted.answered;
-            (self.known, self.entries, self.counted) = (now, entries(entry), counted);
+            (self.known, self.entries_then, self.counted) = (now, entries, counted);
         }
-        let since = now.saturating_duration_since(self.known).as_secs_f64();
-        let more = entries(entry) as f64 - self.entries as f64 + self.expiring * since;
-        let begun = self.counted.connections as f64 + more;
-        self.begun = self.begun.max(begun.max(0.0) as u64);
+        self.begun = self.begun.max(self.foreseen as u64);
         self
     }
 
@@ -101,7 +113,7 @@ impl Meter {
     /// Grows while it answers anything but resets: bytes in total beyond a bare header for each packet. Spread over the
     /// time until more is known, or it would seem to be silent meanwhile.
     pub(super) fn answered(&self) -> u64 {
-        let since = self.read.0.saturating_duration_since(self.known);
+        let since = self.read.saturating_duration_since(self.known);
         let share = (since.as_secs_f64() / SUMMED.as_secs_f64()).min(1.0);
         self.answered_before + ((self.counted.answered - self.answered_before) as f64 * share) as u64
     }
@@ -125,6 +137,6 @@ impl Counted {
     }
 }
 
-fn entries(entry: &DestinationEntry) -> u64 {
-    u64::from(entry.active) + u64::from(entry.inactive)
+fn entries(entry: &DestinationEntry) -> f64 {
+    f64::from(entry.active) + f64::from(entry.inactive)
 }
