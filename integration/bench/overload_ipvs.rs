@@ -1,4 +1,4 @@
-//! The peak that ends a pool, on the kernel's dataplane: keepalived, ldirectord and Tidegate in the same boot of the
+//! The peak that ends a pool, on the site's dataplane: keepalived, ldirectord and Tidegate in the same boot of the
 //! lab, one after the other, each with a table, real servers and clients of its own.
 //!
 //! `cargo bench -p tidegate-integration --bench overload_ipvs`, some six minutes.
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::Director;
 use tidegate_integration::keepalived::Keepalived;
-use tidegate_integration::lab::{Lab, output_of};
-use tidegate_integration::peak::{Kernel, Phase, Server, virtual_server};
+use tidegate_integration::lab::{Lab, output_of, quiet};
+use tidegate_integration::peak::{Phase, Server, Site, virtual_server};
 use tidegate_integration::peer::{Peer, directory};
 
 const PHASES: [Phase; 3] = [
@@ -28,18 +28,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     Lab::default().with_program().with_memory(1024).with_deadline(DEADLINE).run(|| {
+        quiet();
         output_of("modprobe", &["-a", "ip_vs", "ip_vs_wlc"]);
-        measure("keepalived", |kernel, servers| {
-            kernel.on_director(|| {
+        measure("keepalived", |site, servers| {
+            site.on_director(|| {
                 Keepalived::checkers_with_log(&keepalived(servers), std::process::Stdio::null())
             })
         });
-        measure("ldirectord", |kernel, servers| {
+        measure("ldirectord", |site, servers| {
             let directory = directory();
             std::fs::write(directory.path().join("ldirectord.cf"), ldirectord(servers)).unwrap();
             let file = directory.path().join("ldirectord.cf");
             let words = [file.to_str().unwrap().to_owned(), "start".to_owned()];
-            kernel.on_director(|| {
+            site.on_director(|| {
                 let words = words.each_ref().map(String::as_str);
                 Peer::start_until("ldirectord", "ldirectord", &words, directory, || true)
             })
@@ -49,12 +50,12 @@ fn main() {
             ("protect, max_connections = 6", PROTECT, "max_connections = 6"),
             ("protect", PROTECT, ""),
         ] {
-            measure(name, |kernel, servers| {
+            measure(name, |site, servers| {
                 let lines = format!("dataplane = \"ipvs\"\n{lines}");
-                let configuration = virtual_server(Kernel::LISTEN, servers, &lines, "");
+                let configuration = virtual_server(Site::LISTEN, servers, &lines, "");
                 let configuration =
                     configuration.replace("address = \"10", &format!("{server_lines}\naddress = \"10"));
-                Told(kernel.launch().start(&configuration))
+                Told(site.launch().start(&configuration))
             });
         }
     });
@@ -72,11 +73,11 @@ impl Drop for Told {
     }
 }
 
-fn measure<D>(name: &str, director: impl FnOnce(&Kernel, &[SocketAddr]) -> D) {
-    let mut kernel = Kernel::start(&[Server::default(); 8]);
-    let addresses = kernel.servers().addresses().to_vec();
-    let director = director(&kernel, &addresses);
-    let in_service = || kernel.places().iter().filter(|place| place.weight > 0).count();
+fn measure<D>(name: &str, director: impl FnOnce(&Site, &[SocketAddr]) -> D) {
+    let site = Site::start(&[Server::default(); 8]);
+    let addresses = site.servers().addresses().to_vec();
+    let director = director(&site, &addresses);
+    let in_service = || site.places().iter().filter(|place| place.weight > 0).count();
     wait_for("all servers to be in service", PATIENCE, || (in_service() == 8).then_some(()));
     std::thread::sleep(Duration::from_secs(5));
     let is_over = AtomicBool::new(false);
@@ -84,14 +85,14 @@ fn measure<D>(name: &str, director: impl FnOnce(&Kernel, &[SocketAddr]) -> D) {
         let looks = scope.spawn(|| {
             let (mut fewest, mut fullest) = (8, 0);
             while !is_over.load(Ordering::Relaxed) {
-                let places = kernel.places();
+                let places = site.places();
                 fewest = fewest.min(places.iter().filter(|place| place.weight > 0).count());
                 fullest = fullest.max(places.iter().map(|place| place.active).max().unwrap_or(0));
                 std::thread::sleep(Duration::from_millis(200));
             }
             (fewest, fullest)
         });
-        let answers = kernel.run(&PHASES, SEED);
+        let answers = site.run(&PHASES, SEED);
         is_over.store(true, Ordering::Relaxed);
         (answers, looks.join().unwrap())
     });

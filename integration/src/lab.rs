@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-pub use inside::{ipvsadm, ipvsadm_save, output_of, timed};
+pub use inside::{ipvsadm, ipvsadm_save, output_of, quiet, timed};
 
 use crate::director::{PROGRAM, program};
 

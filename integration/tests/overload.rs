@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tidegate_integration::clock::wait_for;
+use serde_json::Value;
+use tidegate_integration::clock::{now, wait_for};
 use tidegate_integration::director::Director;
-use tidegate_integration::peak::{Answers, Clients, Phase, Server, Servers, virtual_server};
+use tidegate_integration::peak::{Answers, Clients, Phase, Server, Servers, Site, virtual_server};
 use tidegate_integration::sockets::free_port;
 use tidegate_integration::web::{Answer, Web};
 
@@ -19,19 +20,25 @@ const PROTECTED: &str = "overload = { mode = \"protect\" }";
 fn pool(listen: SocketAddr, check: &str) -> (Servers, Director) {
     let servers = Servers::start(&[Server::default(); 8]);
     let director = Director::start(&virtual_server(listen, servers.addresses(), PROTECTED, check));
-    wait_for("all servers to be up", PATIENCE, || {
-        let pool = director.virtual_server("web")["real_servers"].clone();
-        pool.as_array().unwrap().iter().all(|it| it["state"] == "up").then_some(())
-    });
+    wait_until_up(&director);
     (servers, director)
+}
+
+fn wait_until_up(director: &Director) {
+    wait_for("all servers to be up", PATIENCE, || {
+        real_servers(director).iter().all(|it| it["state"] == "up").then_some(())
+    });
+}
+
+fn real_servers(director: &Director) -> Vec<Value> {
+    director.virtual_server("web")["real_servers"].as_array().unwrap().clone()
 }
 
 /// Looks at the weights until the clients are done: no server is taken out, whatever its checks say.
 fn watch(director: &Director, clients: JoinHandle<Answers>) -> Answers {
     while !clients.is_finished() {
         std::thread::sleep(Duration::from_millis(500));
-        let pool = director.virtual_server("web")["real_servers"].clone();
-        let out = pool.as_array().unwrap().iter().find(|it| it["weight"] == 0);
+        let out = real_servers(director).into_iter().find(|it| it["weight"] == 0);
         assert!(out.is_none(), "{out:#?}");
     }
     let answers = clients.join().unwrap();
@@ -63,6 +70,75 @@ fn a_director_that_stood_still_takes_no_server_out() {
     std::thread::sleep(Duration::from_secs(5));
     director.signal("CONT");
     watch(&director, clients);
+}
+
+#[test]
+fn a_director_short_of_time_takes_no_server_out() {
+    let listen = free_port();
+    let (_servers, director) = pool(listen, "");
+    let phases = [Phase { rate: 50.0, seconds: 11 }];
+    let clients = std::thread::spawn(move || Clients::new(listen).run(&phases, SEED));
+    let end = now() + Duration::from_secs(9);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for _ in 0..2 * cores {
+        std::thread::spawn(move || while now() < end {});
+    }
+    watch(&director, clients);
+}
+
+#[test]
+fn a_server_that_dies_in_the_peak_is_out_soon_and_the_others_stay() {
+    let listen = free_port();
+    let (mut servers, director) = pool(listen, "");
+    let phases = [Phase { rate: 40.0, seconds: 6 }, Phase { rate: 110.0, seconds: 17 }];
+    let clients = std::thread::spawn(move || Clients::new(listen).run(&phases, SEED));
+    std::thread::sleep(Duration::from_secs(10));
+    servers.kill(0);
+    let dead = servers.addresses()[0].to_string();
+    let is_dead = |it: &Value| it["address"] == dead.as_str();
+    let killed = now();
+    let mut out = None;
+    while !clients.is_finished() {
+        let (gone, others): (Vec<_>, Vec<_>) = real_servers(&director).into_iter().partition(is_dead);
+        assert!(others.iter().all(|it| it["weight"] == 1), "{others:#?}");
+        if gone[0]["weight"] == 0 {
+            out.get_or_insert(killed.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let answers = clients.join().unwrap();
+    println!("out after {out:?}\n{answers}");
+    // Three failures, 2 s apart, and a second for each.
+    assert!(out < Some(Duration::from_secs(12)) && out.is_some(), "{out:?}");
+    assert!(answers.rate(1, 8) > 30.0, "{answers}");
+}
+
+#[test]
+fn checks_that_a_switch_loses_take_no_server_out_that_serves() {
+    let site = Site::start(&[Server::default(); 8]);
+    let check = format!("bind = \"{}\"", Site::CHECKS);
+    let director =
+        site.launch().start(&virtual_server(Site::LISTEN, site.servers().addresses(), PROTECTED, &check));
+    wait_until_up(&director);
+    std::thread::scope(|scope| {
+        let clients = scope.spawn(|| site.run(&[Phase { rate: 50.0, seconds: 24 }], SEED));
+        let since = now();
+        let (mut lost, mut failed) = (false, false);
+        while !clients.is_finished() {
+            let lose = (6..18).contains(&since.elapsed().as_secs());
+            if lose != lost {
+                site.lose_checks(lose);
+                lost = lose;
+            }
+            let pool = real_servers(&director);
+            failed |= pool.iter().all(|it| it["state"] == "down");
+            assert!(pool.iter().all(|it| it["weight"] == 1), "{pool:#?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let answers = clients.join().unwrap();
+        assert!(failed, "no check was lost");
+        assert!(answers.rate(0, 6) > 40.0, "{answers}");
+    });
 }
 
 #[test]

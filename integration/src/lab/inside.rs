@@ -14,6 +14,11 @@ pub fn output_of(program: &str, words: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("output in UTF-8")
 }
 
+/// Keeps the kernel from telling the console, which is slow, of everybody whom IPVS refuses.
+pub fn quiet() {
+    output_of("dmesg", &["--console-level", "crit"]);
+}
+
 /// Runs ipvsadm in the caller's network namespace.
 pub fn ipvsadm(words: &[&str]) -> String {
     output_of("ipvsadm", words)

@@ -4,15 +4,15 @@
 //! they can answer, and afterwards.
 
 mod clients;
-mod kernel;
 mod servers;
+mod site;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 pub use clients::{Answers, Clients, Phase};
-pub use kernel::{Kernel, Place};
 pub use servers::{Server, Servers};
+pub use site::{Place, Site};
 
 /// A virtual server `web` of these real servers, with an HTTP check every two seconds, and more lines for both.
 pub fn virtual_server(listen: SocketAddr, real_servers: &[SocketAddr], lines: &str, check: &str) -> String {

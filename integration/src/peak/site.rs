@@ -1,6 +1,7 @@
-//! The same with a kernel's IPVS between clients and servers, in the lab.
+//! The same on three hosts: clients in one network, real servers in another, and a director between them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,8 +14,8 @@ const DIRECTOR: u8 = 1;
 const CLIENTS: u8 = 2;
 const SERVERS: u8 = 3;
 
-/// Three hosts: the director's kernel forwards by NAT from the clients' network to that of the real servers.
-pub struct Kernel {
+/// Three hosts. The director's kernel forwards, and is the way of the real servers to the clients.
+pub struct Site {
     lan: Lan,
     servers: Servers,
 }
@@ -30,20 +31,20 @@ pub struct Place {
     pub inactive: u32,
 }
 
-impl Kernel {
-    /// What clients ask.
+impl Site {
+    /// What clients ask: the director.
     pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1)), 80);
+    /// An address of the director that nothing but checks is to use.
+    pub const CHECKS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 78, 0, DIRECTOR));
 
-    /// With these real servers and nothing in the director's table.
+    /// With these real servers.
     pub fn start(servers: &[Server]) -> Self {
         // Both ends of every connection are in this process.
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a limit");
-        // It tells the console, which is slow, of everybody whom it refuses.
-        output_of("dmesg", &["--console-level", "crit"]);
         let lan = Lan::new(3);
-        for host in [DIRECTOR, CLIENTS] {
-            let address = format!("10.99.0.{host}/24");
+        for (host, network) in [(DIRECTOR, 99), (CLIENTS, 99), (DIRECTOR, 78), (SERVERS, 78)] {
+            let address = format!("10.{network}.0.{host}/24");
             output_of("ip", &["-n", &lan.host(host), "address", "add", &address, "dev", "eth0"]);
         }
         output_of("ip", &["-n", &lan.host(SERVERS), "route", "add", "10.99.0.0/24", "via", "10.77.0.1"]);
@@ -64,8 +65,8 @@ impl Kernel {
     }
 
     /// The real servers.
-    pub fn servers(&mut self) -> &mut Servers {
-        &mut self.servers
+    pub fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// Does something where the director runs.
@@ -78,7 +79,7 @@ impl Kernel {
         Launch::default().through(&["ip", "netns", "exec", &self.lan.host(DIRECTOR)])
     }
 
-    /// What the table holds now.
+    /// What the kernel's table holds now.
     pub fn places(&self) -> Vec<Place> {
         let table = self.on_director(|| std::fs::read_to_string("/proc/thread-self/net/ip_vs"));
         let table = table.expect("the kernel's table");
@@ -89,6 +90,21 @@ impl Kernel {
             _ => None,
         };
         numbers.filter_map(|numbers| place(numbers.collect::<Result<_, _>>().ok()?)).collect()
+    }
+
+    /// Loses all that comes from [`Site::CHECKS`] on its way to the real servers, or no longer.
+    pub fn lose_checks(&self, lose: bool) {
+        let rules = if lose {
+            format!(
+                "table ip switch {{ chain checks {{ type filter hook input priority 0; ip saddr {} drop; }}; }}",
+                Self::CHECKS
+            )
+        } else {
+            "delete table ip switch".to_owned()
+        };
+        let mut nft: Command = self.lan.command(SERVERS, "nft");
+        let output = nft.arg(rules).output().expect("nft runs (Debian package nftables)");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Sends clients in, as [`Clients::run`] does.
