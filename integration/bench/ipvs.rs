@@ -5,16 +5,15 @@
 //! run in the same boot of the lab, one after the other. Each real server is checked by TCP and accepts, but not often:
 //! the lab's one CPU does hardly a thousand checks a second, and Tidegate begins with so many.
 //!
-//! What is there is read from /proc/net/ip_vs, from its beginning and only up to what is not yet as it should be, and the
-//! pause between two looks is ten times as long as the look: so looking costs both the same, at most a tenth of the
-//! lab's one CPU.
+//! What is there is read from /proc/net/ip_vs once the kernel has what each of the two puts there last. The pause between
+//! two looks is ten times as long as the look: so looking costs both the same, at most a tenth of the lab's one CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,6 +23,8 @@ use tidegate_integration::clock::now;
 use tidegate_integration::director::{Launch, program, resident};
 use tidegate_integration::keepalived::Keepalived;
 use tidegate_integration::lab::{Lab, ipvsadm, output_of};
+use tidegate_ipvs::Connection;
+use tidegate_ipvs::table::{Key, Protocol};
 
 /// As in keepalived's issue 2318.
 const VIRTUAL_SERVERS: usize = 2_277;
@@ -47,7 +48,7 @@ type Changed = BTreeSet<usize>;
 struct Measured {
     table: Duration,
     many: Duration,
-    /// Not of keepalived, which needs as long as for many.
+    /// Only one weight changed; not of keepalived, which needs as long as for many.
     one: Option<Duration>,
     /// In bytes, at the end.
     resident: u64,
@@ -75,22 +76,23 @@ fn tidegate() -> Measured {
     let start = now();
     let director = Launch::default().spawn(&tidegate_configuration(&Changed::new()));
     let table = whole(start);
-    let reload = |changed: &Changed| {
+    let reload = |changed: &Changed, last: usize| {
         let configuration = tidegate_configuration(changed);
         let start = now();
         director.write(&configuration);
         director.signal("HUP");
-        changed_in_kernel(start, changed)
+        changed_in_kernel(start, changed, last)
     };
     let checks = || checks(&director.socket());
     std::thread::sleep(FIRST_CHECKS.saturating_sub(start.elapsed()));
     let (late_at_first, started_at_first) = checks();
     std::thread::sleep(SETTLED);
     let mut changed = listed_first();
-    let many = reload(&changed);
+    let last = *changed.last().unwrap();
+    let many = reload(&changed, last);
     std::thread::sleep(SETTLED);
-    changed.pop_last();
-    let one = Some(reload(&changed));
+    changed.remove(&last);
+    let one = Some(reload(&changed, last));
     let resident = resident(director.pid());
     let (late, started) = checks();
     let late = format!(
@@ -127,7 +129,7 @@ fn keepalived() -> Measured {
     let configuration = keepalived_configuration(&changed);
     let start = now();
     keepalived.reload(&configuration);
-    let many = changed_in_kernel(start, &changed);
+    let many = changed_in_kernel(start, &changed, *changed.last().unwrap());
     std::thread::sleep(SETTLED);
     let log = read();
     let late = log.lines().filter_map(|line| line.split_once("thread timer expired ")?.1.split(' ').next());
@@ -156,14 +158,22 @@ fn print(tidegate: &Measured, keepalived: &Measured) {
 
 /// Since `start`, when the whole table is there.
 fn whole(start: Instant) -> Duration {
-    let took = since(start, || table().filter(|line| weight(line) == Some(WEIGHT)).count() == REAL_SERVERS);
+    let (_, last_pool) = virtual_servers().last().unwrap();
+    let took = since(start, || {
+        weights(VIRTUAL_SERVERS - 1).len() == last_pool.len()
+            && table().filter(|line| weight(line) == Some(WEIGHT)).count() == REAL_SERVERS
+    });
     println!("the whole table after {took:?}");
     took
 }
 
-/// Since `start`, when the kernel has the other weights, and only these.
-fn changed_in_kernel(start: Instant, changed: &Changed) -> Duration {
+/// Since `start`, when the kernel has the other weights, and only these; `last` is the virtual server that comes last.
+fn changed_in_kernel(start: Instant, changed: &Changed, last: usize) -> Duration {
+    let expected_last = if changed.contains(&last) { OTHER_WEIGHT } else { WEIGHT };
     let took = since(start, || {
+        if weights(last).first() != Some(&expected_last) {
+            return false;
+        }
         let (mut expected, mut others) = (0, 0);
         for line in head() {
             if let Some(number) = virtual_server(&line) {
@@ -178,6 +188,15 @@ fn changed_in_kernel(start: Instant, changed: &Changed) -> Duration {
     });
     println!("{} other weights after {took:?}", changed.len());
     took
+}
+
+/// Those of a virtual server, in the order of the real servers.
+fn weights(number: usize) -> Vec<u32> {
+    let address = SocketAddr::from((nth(FIRST_VIRTUAL, number), 80));
+    let key = Key::Address { protocol: Protocol::Tcp, address };
+    let table = Connection::open(DEADLINE).unwrap().read(&[key]).unwrap();
+    let destinations = table.values().flat_map(|entry| entry.destinations.values());
+    destinations.map(|entry| entry.destination.weight).collect()
 }
 
 fn since(start: Instant, mut look: impl FnMut() -> bool) -> Duration {
