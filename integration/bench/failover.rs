@@ -1,9 +1,9 @@
 //! What a client sees of a failover, beside keepalived; and how late adverts are on a busy machine.
 //!
-//! `cargo bench -p tidegate-integration --bench failover [-- --rounds N]`, as root (network namespaces), for ten minutes
-//! or so. Two directors and a client on a bridge; the client asks every millisecond whoever holds the address, and what
-//! is measured is the longest time without an answer. Everything ends in the middle between two adverts, so that
-//! rounds can be compared. Client and answers are realtime, so that it is not they who are late.
+//! `cargo bench -p tidegate-integration --bench failover`, as root (network namespaces), for ten minutes or so; with
+//! `-- --rounds N` more or less often, with `-- --lateness` only the second part. Two directors and a client on a bridge;
+//! the client asks every millisecond whoever holds the address, and what is measured is the longest time without an
+//! answer. Everything ends in the middle between two adverts, so that rounds can be compared. Client and answers are realtime, so that it is not they who are late.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
@@ -44,6 +44,9 @@ enum End {
 fn main() {
     // Built before anything is timed.
     program();
+    if std::env::args().any(|word| word == "--lateness") {
+        return lateness();
+    }
     let rounds = rounds();
     println!("Medians of {rounds} rounds; load average at the start: {}", load());
     println!();
@@ -179,10 +182,10 @@ fn lateness() {
     let tidegate = start(Program::Tidegate, &lan, &router);
     let keepalived = start(Program::Keepalived, &theirs, &router);
     let before = [&tidegate, &keepalived].map(transitions);
-    {
+    let floor = {
         let _load = Load::start();
-        std::thread::sleep(BUSY_TIME);
-    }
+        floor()
+    };
     // Once it is calm, so that nobody waits for the answer.
     let after = [&tidegate, &keepalived].map(transitions);
     let latest = tidegate.iter().filter_map(latest).fold(0.0, f64::max);
@@ -191,6 +194,24 @@ fn lateness() {
         tidegate.iter().for_each(|it| eprintln!("{}", it.log()));
     }
     println!("| keepalived | {} | |", after[1] - before[1]);
+    println!("| a realtime thread that only sleeps | | {floor:.3} ms |");
+}
+
+/// How late, in milliseconds, this machine lets a realtime thread be that wakes up as often as adverts are sent and does
+/// nothing else. It takes as long as the load lasts.
+fn floor() -> f64 {
+    let start = now();
+    let sleeper = std::thread::spawn(move || {
+        let (mut due, mut latest) = (start, Duration::ZERO);
+        while due < start + BUSY_TIME {
+            due += SECOND / 100;
+            std::thread::sleep(due.saturating_duration_since(now()));
+            latest = latest.max(now().saturating_duration_since(due));
+        }
+        latest.as_secs_f64() * 1e3
+    });
+    realtime();
+    sleeper.join().unwrap()
 }
 
 fn transitions(pair: &[Running; 2]) -> u64 {

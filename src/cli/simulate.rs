@@ -19,9 +19,9 @@ pub(super) struct Simulate {
     /// A scenario that is built in (S1, S7, eight, …), or FILE.toml
     #[arg(long, default_value = "S1", value_name = "NAME|FILE.toml")]
     scenario: String,
-    /// What the director does about it
-    #[arg(long, value_enum, default_value_t = Policy::Tidegate)]
-    policy: Policy,
+    /// What the director does about it: as Tidegate does, unless given; in the table as all do
+    #[arg(long, value_enum)]
+    policy: Option<Policy>,
     /// The same seed gives the same run
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
@@ -29,7 +29,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Every policy on every scenario that is built in, with this many seeds from `--seed` on, as a table
-    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["config", "scenario", "policy", "plot"])]
+    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["config", "scenario", "plot"])]
     table: Option<u64>,
     /// The table with servers of this share of the size, which takes so much less time
     #[arg(long, default_value_t = 1.0, requires = "table", value_name = "SHARE")]
@@ -51,14 +51,14 @@ impl<E: Into<anyhow::Error>> From<E> for Refusal {
 pub(super) fn run(arguments: &Simulate) -> Result<(), Refusal> {
     if let Some(seeds) = arguments.table {
         let seeds = arguments.seed..arguments.seed.saturating_add(seeds.clamp(1, 10_000));
-        return Ok(table(seeds, arguments.scale)?);
+        return Ok(table(arguments.policy, seeds, arguments.scale)?);
     }
     let mut scenario = Scenario::find(&arguments.scenario)?;
     if let Some(file) = &arguments.config {
         let model = config::load(file).map_err(Refusal::Configuration)?;
         scenario.configure(virtual_server(file, &model, arguments.virtual_server.as_deref())?)?;
     }
-    let score = simulate::run(&scenario, arguments.policy, arguments.seed);
+    let score = simulate::run(&scenario, arguments.policy.unwrap_or(Policy::Tidegate), arguments.seed);
     if let Some(file) = &arguments.plot {
         let drawing = simulate::plot(&scenario.title, &score);
         std::fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
@@ -99,9 +99,9 @@ fn report(scenario: &Scenario, score: &Score) -> String {
 }
 
 /// In Markdown: the median and the worst of goodput over ideal, and below what else Tidegate has done.
-fn table(seeds: std::ops::Range<u64>, scale: f64) -> anyhow::Result<()> {
+fn table(policy: Option<Policy>, seeds: std::ops::Range<u64>, scale: f64) -> anyhow::Result<()> {
     anyhow::ensure!((0.01..=1.0).contains(&scale), "the scale must be 0.01 to 1, not {scale}");
-    let policies = Policy::value_variants();
+    let policies = policy.map_or_else(|| Policy::value_variants().to_vec(), |it| vec![it]);
     let name =
         |policy: &Policy| policy.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
     let heads: String = policies.iter().map(|it| format!(" {} |", name(it))).collect();
@@ -113,7 +113,7 @@ fn table(seeds: std::ops::Range<u64>, scale: f64) -> anyhow::Result<()> {
     for name in simulate::names() {
         let scenario = Scenario::find(name)?.scaled(scale);
         let mut row = format!("| {name} |");
-        for policy in policies {
+        for policy in &policies {
             let summary = simulate::summarise(&scenario, *policy, seeds.clone());
             row += &format!(" {:.3} / {:.3} |", summary.median(), summary.worst());
             if *policy == Policy::Tidegate {

@@ -21,10 +21,18 @@ pub struct Summary {
     pub shed_without_need: u64,
 }
 
-/// Runs a scenario with each seed, its parameters drawn by the same seed.
+/// Runs a scenario with each seed, its parameters drawn by the same seed, on all processors.
 pub fn summarise(scenario: &Scenario, policy: Policy, seeds: std::ops::Range<u64>) -> Summary {
-    let scores: Vec<Score> =
-        seeds.map(|seed| run(&scenario.drawn(&mut Rng::with_seed(seed ^ DRAW)), policy, seed)).collect();
+    let one = |seed| run(&scenario.drawn(&mut Rng::with_seed(seed ^ DRAW)), policy, seed);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = |first: usize| seeds.clone().skip(first).step_by(workers).map(one).collect::<Vec<_>>();
+    let scores: Vec<Score> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|first| scope.spawn(move || share(first))).collect();
+        let joined = |it: std::thread::ScopedJoinHandle<'_, Vec<Score>>| {
+            it.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().flat_map(joined).collect()
+    });
     let mut goodput: Vec<_> = scores.iter().map(Score::goodput).collect();
     goodput.sort_unstable_by(f64::total_cmp);
     let sum = |of: fn(&Score) -> u64| scores.iter().map(of).sum();
