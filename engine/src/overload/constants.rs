@@ -7,6 +7,10 @@ use std::time::Duration;
 /// second, shorter than a check with its timeout.
 pub(super) const PROGRESS: Duration = Duration::from_millis(2_500);
 
+/// Who refuses checks and clients and lets nobody in for so long, in seconds, has crashed: a slow server that is full
+/// lets somebody in more often.
+pub(super) const CRASHED: f64 = 1.0;
+
 /// Samples come once a second or more often. After a longer gap it is the director that stood still.
 pub(super) const LATE: Duration = Duration::from_millis(2_500);
 

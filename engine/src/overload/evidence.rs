@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::constants::{CORRELATED, PROGRESS};
+use super::constants::{CORRELATED, CRASHED, PROGRESS};
 use super::sample::Change;
 use crate::OutcomeKind;
 
@@ -25,23 +25,30 @@ pub(super) struct Evidence {
     progress: Option<Instant>,
     /// Connections given to it since then, or failed.
     unanswered: u64,
-    /// A check was refused, though clients heard of the server; and whether a sample has come since.
-    refused: Option<bool>,
+    /// A check was refused, though clients heard of the server; and for how long, in seconds, nobody has got through
+    /// since. None before a sample has come that began after it.
+    refused: Option<Option<f64>>,
     /// When a check last got a wrong answer.
     wrong: Option<Instant>,
 }
 
 impl Evidence {
     pub(super) fn sample(&mut self, now: Instant, change: &Change) {
-        let since_refused = self.refused == Some(true);
-        self.refused = self.refused.map(|_| true);
+        let refused = self.refused;
+        self.refused = refused.map(|silent| Some(silent.unwrap_or_default()));
         if change.heard {
             self.progress = Some(now);
             self.unanswered = 0;
-            self.refused.take_if(|_| since_refused);
-        } else {
-            self.unanswered += change.begun;
-            if since_refused && change.failed > 0 {
+            self.refused.take_if(|_| matches!(refused, Some(Some(_))));
+            return;
+        }
+        self.unanswered += change.begun;
+        if let Some(Some(silent)) = refused
+            && change.failed > 0
+        {
+            let silent = silent + change.seconds;
+            self.refused = Some(Some(silent));
+            if silent >= CRASHED {
                 // A full backlog lets somebody in now and then; here is nobody who could.
                 self.progress = None;
             }
@@ -74,7 +81,7 @@ impl Evidence {
             }
             _ if self.progresses(now) => {
                 if kind == OutcomeKind::Refused {
-                    self.refused.get_or_insert(false);
+                    self.refused.get_or_insert(None);
                 }
                 Class::Saturated
             }

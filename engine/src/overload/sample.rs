@@ -44,7 +44,8 @@ pub(super) struct Change {
     pub(super) failed: u64,
     /// Connections that ended after they were established, as far as the dataplane can tell.
     pub(super) completed: f64,
-    /// Whether the server itself was heard of: by a handshake, by bytes, or, where neither is known, by an end.
+    /// Whether the server itself was heard of: by a handshake, by bytes, or, where neither is known, by more active
+    /// connections.
     pub(super) heard: bool,
 }
 
@@ -56,7 +57,8 @@ impl Change {
         let completed = (taken - (after.active as f64 - before.active as f64)).max(0.0);
         let signs = [before.established.zip(after.established), before.bytes_out.zip(after.bytes_out)];
         let heard = if signs == [None, None] {
-            completed > 0.0
+            // A connection that ends may be one that was never taken; one that is active has been.
+            after.active > before.active
         } else {
             signs.into_iter().flatten().any(|(before, after)| after > before)
         };

@@ -337,8 +337,10 @@ fn a_server_that_has_crashed_is_out_with_the_next_check_after_a_sample() {
     bench.refuse(1, 50);
     bench.serve(1, 0, 100);
     bench.sample();
-    bench.refuse(1, 100);
-    bench.sample();
+    for _ in 0..2 {
+        bench.refuse(1, 100);
+        bench.sample();
+    }
     bench.check(1, Refused);
     assert_eq!(bench.weights(), [0, 10]);
 }
@@ -394,4 +396,28 @@ fn a_pool_that_waits_tells_for_a_server_whose_own_check_has_not_come_back() {
         }
     }
     assert!((1..=3).all(|host| bench.cap(host).is_some()), "{:?}", bench.cap(3));
+}
+
+#[test]
+fn a_server_whose_answers_go_another_way_is_known_by_its_active_connections() {
+    let mut bench = Bench::new(2);
+    bench.blindfold();
+    let busy = |bench: &mut Bench, hosts: &[u8]| {
+        for step in 0..10 {
+            for host in hosts {
+                bench.serve(*host, 100, if step % 2 == 0 { 90 } else { 110 });
+            }
+            bench.sample();
+        }
+    };
+    busy(&mut bench, &[1, 2]);
+    bench.check(1, AnswerTimeout);
+    assert_eq!(bench.weights(), [10, 10], "it is busy");
+    for _ in 0..6 {
+        bench.knock(1, 100);
+        bench.serve(2, 100, 90);
+        bench.sample();
+    }
+    bench.check(1, AnswerTimeout);
+    assert_eq!(bench.weights(), [0, 10], "clients knock and nobody opens");
 }

@@ -49,7 +49,7 @@ fn of_a_virtual_server() {
     assert_eq!((server.quorum, server.hysteresis), (1, 0));
     assert_eq!(server.sorry_server, None);
     assert_eq!(server.slow_start, Duration::ZERO);
-    assert_eq!(server.overload, tidegate_engine::Mode::Off);
+    assert_eq!(server.overload, tidegate_engine::Mode::Protect);
     let expected = ProxyOptions {
         on_down: OnDown::Keep,
         connect_timeout: Duration::from_secs(3),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::overload::CRASHED;
 use crate::tests::support::{address, check, epoch, observation, only, probe, web};
 use crate::*;
 
@@ -77,8 +78,9 @@ struct Run {
     turned_away: u64,
     /// When each server was last heard of, and connections given to it since.
     heard: Vec<(Instant, u64)>,
-    /// Whether each server refused a check although clients heard of it, and whether a sample has come since.
-    refused: Vec<Option<bool>>,
+    /// Whether each server refused a check although clients heard of it, and for how many seconds nobody has got through
+    /// since; none before a sample has come that began after it.
+    refused: Vec<Option<Option<f64>>>,
     sampled: Option<Instant>,
     /// When the director last went on after a gap.
     resumed: Instant,
@@ -145,7 +147,7 @@ impl Run {
                 let latency = Duration::from_millis(*latency);
                 let seen = Observation { probe: probe(*host, 0), outcome, latency };
                 if *kind == OutcomeKind::Refused && self.progresses(*host) {
-                    self.refused[usize::from(*host) - 1].get_or_insert(false);
+                    self.refused[usize::from(*host) - 1].get_or_insert(None);
                 }
                 self.engine.handle(self.now, Input::Observation(seen))
             }
@@ -161,6 +163,7 @@ impl Run {
     }
 
     fn count(&mut self, deeds: &[Deed]) {
+        let gap = self.sampled.map_or(0.0, |at| (self.now - at).as_secs_f64());
         let stood = self.sampled.is_none_or(|at| self.now - at > PROGRESS);
         if stood {
             self.resumed = self.now;
@@ -179,14 +182,19 @@ impl Run {
                 (*heard, *refused) = ((self.now, 0), None);
                 continue;
             }
-            let since_refused = *refused == Some(true);
-            *refused = refused.map(|_| true);
+            let before = *refused;
+            *refused = before.map(|silent| Some(silent.unwrap_or_default()));
             if taken + ended > 0 {
                 *heard = (self.now, 0);
-                refused.take_if(|_| since_refused);
-            } else {
-                heard.1 += deed.come;
-                if since_refused && deed.failed > 0 {
+                refused.take_if(|_| matches!(before, Some(Some(_))));
+                continue;
+            }
+            heard.1 += deed.come;
+            if let Some(Some(silent)) = before
+                && deed.failed > 0
+            {
+                *refused = Some(Some(silent + gap));
+                if silent + gap >= CRASHED {
                     heard.0 = self.now - PROGRESS - Duration::from_millis(1);
                 }
             }

@@ -85,6 +85,16 @@ impl Bench {
         load.bytes_out = load.bytes_out.map(|it| it + end);
     }
 
+    /// Neither handshakes nor answers pass the dataplane, and a connection is active once its client has acknowledged.
+    pub(super) fn blindfold(&mut self) {
+        self.loads.values_mut().for_each(|it| (it.established, it.bytes_out) = (None, None));
+    }
+
+    /// So many SYNs are given to a server.
+    pub(super) fn knock(&mut self, host: u8, connections: u64) {
+        self.loads.get_mut(&host).unwrap().begun += connections;
+    }
+
     /// So many connections are given to a server that does not answer.
     pub(super) fn give(&mut self, host: u8, connections: u64) {
         let load = self.loads.get_mut(&host).unwrap();
