@@ -60,6 +60,19 @@ pub struct Login {
 }
 
 impl Preset {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Imap,
+        Self::Pop3,
+        Self::Ftp,
+        Self::Nntp,
+        Self::Redis,
+        Self::Memcached,
+        Self::Sieve,
+    ];
+
     /// Whether the protocol has a command for TLS.
     pub fn has_start_tls(self) -> bool {
         self.script().start_tls.is_some()

@@ -3,18 +3,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::dialogue::Judgement;
 
-const ALL: [Preset; 9] = [
-    Preset::Smtp,
-    Preset::Submission,
-    Preset::Imap,
-    Preset::Pop3,
-    Preset::Ftp,
-    Preset::Nntp,
-    Preset::Redis,
-    Preset::Memcached,
-    Preset::Sieve,
-];
-
 fn login() -> Login {
     Login { name: "{password}".to_owned(), password: Secret::new("a\"b\\{name}") }
 }
@@ -36,7 +24,7 @@ fn judge(answer: &Answer, text: impl AsRef<[u8]>) -> Judgement {
 /// An expression that does not compile would lose a step.
 #[test]
 fn every_turn_is_a_step() {
-    for preset in ALL {
+    for preset in Preset::ALL {
         let script = preset.script();
         let parts = [script.greeting, script.hello, script.login, script.end];
         let turns = parts.into_iter().map(<[Turn]>::len).sum::<usize>();
@@ -53,7 +41,7 @@ fn tls_comes_first_or_when_it_was_agreed_on() {
         said(Preset::Smtp, Security::StartTls(tls.clone()))[..4],
         ["EHLO [192.0.2.1]", "STARTTLS", "(TLS)", "EHLO [192.0.2.1]"]
     );
-    for preset in ALL {
+    for preset in Preset::ALL {
         let said = said(preset, Security::StartTls(tls.clone()));
         assert_eq!(said[0] != "(TLS)", preset.has_start_tls(), "{preset:?}");
     }
@@ -72,7 +60,7 @@ fn what_is_put_in_is_not_looked_into() {
 #[test]
 fn the_password_is_nowhere_to_be_seen() {
     let login = Login { name: "me".to_owned(), password: Secret::new("tiger") };
-    for preset in ALL {
+    for preset in Preset::ALL {
         let spec = preset.dialogue(Security::None, Some(&login), "me");
         let shown = format!("{spec:?}");
         assert!(!shown.contains("tiger") && !shown.contains("AG1lAHRpZ2Vy"), "{shown}");
