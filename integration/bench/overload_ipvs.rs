@@ -1,7 +1,7 @@
 //! The peak that ends a pool, on the site's dataplane: keepalived, ldirectord and Tidegate in the same boot of the
 //! lab, one after the other, each with a table, real servers and clients of its own.
 //!
-//! `cargo bench -p tidegate-integration --bench overload_ipvs`, some six minutes.
+//! `cargo bench -p tidegate-integration --bench overload_ipvs`, some six minutes. Names of runs as arguments run only those.
 //! Needs, besides what the tests need, the Debian package ldirectord.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -24,10 +24,14 @@ const PHASES: [Phase; 3] = [
 ];
 const SEED: u64 = 7;
 const DEADLINE: Duration = Duration::from_secs(900);
+/// Names the runs in the lab, which gets no arguments.
+const RUNS: &str = "TIDEGATE_RUNS";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
-    Lab::default().with_program().with_memory(1024).with_deadline(DEADLINE).run(|| {
+    let runs: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let lab = Lab::default().with_program().with_memory(1024).with_deadline(DEADLINE);
+    lab.with_environment(RUNS, &runs.join(" ")).run(|| {
         quiet();
         output_of("modprobe", &["-a", "ip_vs", "ip_vs_wlc"]);
         measure("keepalived", |site, servers| {
@@ -47,7 +51,7 @@ fn main() {
         });
         for (name, lines, server_lines) in [
             ("off", "overload = { mode = \"off\" }", ""),
-            ("protect, max_connections = 6", PROTECT, "max_connections = 6"),
+            ("protect-6", PROTECT, "max_connections = 6"),
             ("protect", PROTECT, ""),
         ] {
             measure(name, |site, servers| {
@@ -74,6 +78,10 @@ impl Drop for Told {
 }
 
 fn measure<D>(name: &str, director: impl FnOnce(&Site, &[SocketAddr]) -> D) {
+    let runs = std::env::var(RUNS).unwrap();
+    if !runs.is_empty() && runs.split(' ').all(|it| it != name) {
+        return;
+    }
     let site = Site::start(&[Server::default(); 8]);
     let addresses = site.servers().addresses().to_vec();
     let director = director(&site, &addresses);

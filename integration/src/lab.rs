@@ -29,11 +29,12 @@ pub struct Lab {
     memory: u32,
     deadline: Duration,
     program: bool,
+    environment: Vec<(String, String)>,
 }
 
 impl Default for Lab {
     fn default() -> Self {
-        Self { memory: 512, deadline: Duration::from_secs(120), program: false }
+        Self { memory: 512, deadline: Duration::from_secs(120), program: false, environment: Vec::new() }
     }
 }
 
@@ -73,6 +74,12 @@ impl Lab {
     /// Build the program before the boot, for scenarios that start a [`Director`](crate::director::Director).
     pub fn with_program(mut self) -> Self {
         self.program = true;
+        self
+    }
+
+    /// Set a variable of the scenario's environment.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -117,6 +124,9 @@ impl Lab {
         set("lab_folder", &path(&std::env::current_dir().expect("the current folder")));
         if self.program {
             set(&format!("export {PROGRAM}"), &path(program()));
+        }
+        for (name, value) in &self.environment {
+            set(&format!("export {name}"), value);
         }
         for name in ["RUST_BACKTRACE", "RUST_LOG"] {
             if let Ok(value) = std::env::var(name) {
