@@ -57,13 +57,13 @@ fn main() {
 }
 
 /// The peak, and what happens five seconds into it.
-fn disturbed(act: &dyn Fn(&mut Servers, &Director)) -> Answers {
-    let mut servers = Servers::start(&[Server::default(); 8]);
+fn disturbed(act: &dyn Fn(&Servers, &Director)) -> Answers {
+    let servers = Servers::start(&[Server::default(); 8]);
     let listen = free_port();
     let director = Director::start(&virtual_server(listen, servers.addresses(), PROTECT, ""));
     let clients = std::thread::spawn(move || peak(listen, 1.0));
     std::thread::sleep(WARM_UP + Duration::from_secs(PHASES[0].seconds.into()) + DISTURBED);
-    act(&mut servers, &director);
+    act(&servers, &director);
     let acted = now();
     watch(&director, acted, || clients.is_finished());
     tell(&director);

@@ -89,7 +89,7 @@ fn a_director_short_of_time_takes_no_server_out() {
 #[test]
 fn a_server_that_dies_in_the_peak_is_out_soon_and_the_others_stay() {
     let listen = free_port();
-    let (mut servers, director) = pool(listen, "");
+    let (servers, director) = pool(listen, "");
     let phases = [Phase { rate: 40.0, seconds: 6 }, Phase { rate: 110.0, seconds: 17 }];
     let clients = std::thread::spawn(move || Clients::new(listen).run(&phases, SEED));
     std::thread::sleep(Duration::from_secs(10));

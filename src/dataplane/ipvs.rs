@@ -4,6 +4,7 @@
 //! in the kernel's table is somebody else's. An entry that a killed predecessor has left is found as it is and kept
 //! with its connections.
 
+mod count;
 mod enforce;
 mod meter;
 mod regulator;
@@ -22,11 +23,11 @@ use tidegate_ipvs::table::{DestinationEntry, Key, ServiceEntry};
 use tidegate_ipvs::{self as ipvs, Connection, Request};
 
 use super::table::{Destination, Service, ServiceKey, Table};
-use super::{Change, Counters, Dataplane, DestinationCounters, Error, Observed, ServiceCounters};
+use super::{Change, Counters, Dataplane, Error, Observed};
 use crate::clock;
 use crate::config::{self, OnStop};
+use count::Counting;
 use enforce::Enforcement;
-use meter::Meter;
 use regulator::{Regulator, is_regulated, is_watched};
 
 // For a whole table of 37,000 destinations on a slow machine.
@@ -46,8 +47,8 @@ pub struct IpvsDataplane {
     /// Of a look at the whole that is under way.
     unread: Option<Unread>,
     /// What has been counted so far, and of which services not yet: of all, and of those that are watched.
-    counted: Option<(Unread, Counters)>,
-    sampled: Option<(Unread, Counters)>,
+    counted: Option<Counting>,
+    sampled: Option<Counting>,
     regulator: Regulator,
     enforcement: Enforcement,
 }
@@ -283,45 +284,6 @@ impl IpvsDataplane {
         Ok(read)
     }
 
-    fn begin_to_count(&mut self, which: fn(&Service) -> bool) -> Option<(Unread, Counters)> {
-        let services = self.services().ok()?;
-        let services = services.filter(|(key, ..)| self.ours.get(key).is_some_and(|service| which(service)));
-        Some((services.collect::<Vec<_>>().into_iter(), Counters::default()))
-    }
-
-    /// Counts on for a moment: what has been counted and is not done, and the answer.
-    fn count_on(
-        &mut self,
-        counted: Option<(Unread, Counters)>,
-    ) -> (Option<(Unread, Counters)>, Poll<Option<Counters>>) {
-        let Some((mut unread, mut counters)) = counted else { return (None, Poll::Ready(None)) };
-        let Ok(read) = self.read_on(&mut unread) else { return (None, Poll::Ready(None)) };
-        for (key, entry) in read {
-            let Some(service) = self.ours.get(&key) else { continue };
-            let accepted = entry.stats.total.connections;
-            counters.services.insert(key, ServiceCounters { accepted, ..ServiceCounters::default() });
-            for (address, it) in &entry.destinations {
-                let group = Arc::clone(&service.attributes.group);
-                let sum: &mut DestinationCounters =
-                    counters.destinations.entry((group, *address)).or_default();
-                let meter = self.regulator.meter(&key, address);
-                let is_nat = it.destination.forwarding == ipvs::table::Forwarding::Nat;
-                sum.active += u64::from(it.active);
-                sum.begun += meter.map_or(it.stats.total.connections, Meter::begun);
-                sum.connections += it.stats.total.connections;
-                sum.bytes_in += it.stats.total.bytes_in;
-                sum.bytes_out += it.stats.total.bytes_out;
-                if let Some(meter) = meter.filter(|_| is_nat) {
-                    sum.answered = Some(sum.answered.unwrap_or(0) + meter.answered());
-                }
-            }
-        }
-        if unread.len() == 0 {
-            return (None, Poll::Ready(Some(counters)));
-        }
-        (Some((unread, counters)), Poll::Pending)
-    }
-
     fn request(&mut self, requests: &[Request]) -> Vec<Result<(), Error>> {
         if requests.is_empty() {
             return Vec::new();
@@ -395,7 +357,7 @@ fn observed(key: &ServiceKey, wanted: &Arc<Service>, actual: &ServiceEntry) -> A
             lower_threshold: entry.destination.lower_threshold,
             ..it
         };
-        let destination = if is_regulated(wanted) { destination.map(thresholds) } else { destination };
+        let destination = if is_regulated(key, wanted) { destination.map(thresholds) } else { destination };
         destination == Some(entry.destination)
     };
     let destination = |(address, entry): (&SocketAddr, &DestinationEntry)| {

@@ -1,7 +1,7 @@
 //! Real servers that do one thing after another.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +27,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Servers {
     // First, so that the tasks end before what they run on.
-    tasks: Vec<JoinSet<()>>,
+    tasks: Mutex<Vec<JoinSet<()>>>,
     addresses: Vec<SocketAddr>,
     _runtime: Runtime,
 }
@@ -65,7 +65,7 @@ impl Servers {
             }
             tasks.push(workers);
         }
-        Self { tasks, addresses, _runtime: runtime }
+        Self { tasks: tasks.into(), addresses, _runtime: runtime }
     }
 
     /// In the order of the start.
@@ -74,8 +74,8 @@ impl Servers {
     }
 
     /// Ends one as a crash does: its connections are reset, later ones refused.
-    pub fn kill(&mut self, number: usize) {
-        self.tasks[number].abort_all();
+    pub fn kill(&self, number: usize) {
+        self.tasks.lock().expect("tasks")[number].abort_all();
     }
 }
 

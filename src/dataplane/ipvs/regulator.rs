@@ -21,6 +21,7 @@ use tidegate_ipvs::table as ipvs;
 
 use super::meter::Meter;
 use super::{Destinations, translate};
+use crate::config::Protocol;
 use crate::dataplane::table::{Destination, Service, ServiceKey, Table};
 
 /// What is known of the destinations of virtual servers that are protected or observed.
@@ -63,7 +64,7 @@ impl Regulator {
         let has_caps = |service: &Service| service.destinations.values().any(|it| it.max_connections > 0);
         let had_caps = |key| self.0.get(key).is_some_and(|known| known.values().any(|it| it.upper > 0));
         ours.iter()
-            .filter(move |(key, service)| is_regulated(service) && (has_caps(service) || had_caps(*key)))
+            .filter(move |(key, service)| is_regulated(key, service) && (has_caps(service) || had_caps(*key)))
             .map(|(key, service)| (*key, &**service))
     }
 
@@ -80,7 +81,7 @@ impl Regulator {
         it: &Destination,
     ) -> Option<ipvs::Destination> {
         let destination = translate::destination(it)?;
-        if !is_regulated(service) {
+        if !is_regulated(key, service) {
             return Some(destination);
         }
         let known = self.0.get(key).and_then(|known| known.get(address));
@@ -134,9 +135,14 @@ pub(super) fn is_watched(service: &Service) -> bool {
     service.attributes.overload != Mode::Off
 }
 
-/// Whether thresholds are ours to set, beyond what is configured.
-pub(super) fn is_regulated(service: &Service) -> bool {
-    service.attributes.overload == Mode::Protect
+/// Whether thresholds follow the entries.
+pub(super) fn is_regulated(key: &ServiceKey, service: &Service) -> bool {
+    service.attributes.overload == Mode::Protect && !all_are_inactive(key)
+}
+
+/// The kernel calls every entry of UDP inactive until it expires: thresholds mean them as they are.
+pub(super) fn all_are_inactive(key: &ServiceKey) -> bool {
+    matches!(key, ServiceKey::Address { protocol: Protocol::Udp, .. })
 }
 
 /// A real server in all services of a virtual server.

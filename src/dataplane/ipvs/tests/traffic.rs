@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tidegate_engine::Mode;
 use tidegate_ipvs::table::{self, Counts, Stats};
 
+use super::super::meter::Meter;
 use super::*;
 use crate::clock;
 
