@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,24 +19,53 @@ use crate::config::{Check, Model, RealServer, VirtualServer};
 /// Which probes there are, across reloads.
 #[derive(Default)]
 pub struct Probes {
-    known: HashMap<Question, Known>,
+    /// With how many checks of real servers ask for each.
+    known: HashMap<Question, u32>,
     /// The same by id.
     all: Arc<Vec<Arc<Probe>>>,
     last_id: u64,
 }
 
-struct Known {
-    probe: Arc<Probe>,
-    /// How many checks of real servers ask for it.
-    uses: u32,
+/// What a probe asks, and how often: its id does not matter.
+struct Question(Arc<Probe>);
+
+impl Question {
+    fn new(id: u64, check: &Check, server: &RealServer) -> Self {
+        let mut address = check.connect_to.unwrap_or(server.address);
+        if let Some(port) = check.port {
+            address.set_port(port);
+        }
+        if !check.spec.has_port() {
+            // Whoever asks for the host asks the same, whatever is served there.
+            address.set_port(0);
+        }
+        Self(Arc::new(Probe {
+            id,
+            target: Target { address, bind: check.bind, fwmark: check.fwmark },
+            spec: Arc::clone(&check.spec),
+            interval: check.interval,
+            timeout: check.timeout,
+        }))
+    }
+
+    fn parts(&self) -> (&Target, &Spec, Duration, Duration) {
+        let Probe { id: _, target, spec, interval, timeout } = &*self.0;
+        (target, spec, *interval, *timeout)
+    }
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct Question {
-    target: Target,
-    spec: Arc<Spec>,
-    interval: Duration,
-    timeout: Duration,
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Question {}
+
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 impl Probes {
@@ -86,14 +116,11 @@ impl Probes {
             initially: check.initially,
             only_admission: check.only_admission,
         };
-        let mut real_server = |server: &RealServer| {
-            let questions = configured.checks.iter().map(|check| Question::new(check, server));
-            engine::RealServer {
-                address: server.address,
-                weight: server.weight,
-                max_connections: server.max_connections,
-                probes: questions.map(|it| self.ask(it, new)).collect(),
-            }
+        let mut real_server = |server: &RealServer| engine::RealServer {
+            address: server.address,
+            weight: server.weight,
+            max_connections: server.max_connections,
+            probes: configured.checks.iter().map(|check| self.ask(check, server, new)).collect(),
         };
         engine::VirtualServer {
             name: Arc::clone(&configured.name),
@@ -107,54 +134,33 @@ impl Probes {
         }
     }
 
-    fn ask(&mut self, question: Question, new: &mut Vec<Arc<Probe>>) -> ProbeId {
-        let last_id = &mut self.last_id;
-        let known = self.known.entry(question).or_insert_with_key(|question| {
-            *last_id += 1;
-            let probe = Arc::new(Probe {
-                id: *last_id,
-                target: question.target,
-                spec: Arc::clone(&question.spec),
-                interval: question.interval,
-                timeout: question.timeout,
-            });
-            new.push(Arc::clone(&probe));
-            Known { probe, uses: 0 }
-        });
-        known.uses += 1;
-        ProbeId(known.probe.id)
+    fn ask(&mut self, check: &Check, server: &RealServer, new: &mut Vec<Arc<Probe>>) -> ProbeId {
+        match self.known.entry(Question::new(self.last_id + 1, check, server)) {
+            Entry::Occupied(mut known) => {
+                *known.get_mut() += 1;
+                ProbeId(known.key().0.id)
+            }
+            Entry::Vacant(place) => {
+                let probe = Arc::clone(&place.key().0);
+                self.last_id = probe.id;
+                place.insert(1);
+                new.push(probe);
+                ProbeId(self.last_id)
+            }
+        }
     }
 
     /// One that asks less; the id of the probe if it was the last.
     fn release(&mut self, question: Question) -> Option<u64> {
         let Entry::Occupied(mut known) = self.known.entry(question) else { return None };
-        known.get_mut().uses -= 1;
-        (known.get().uses == 0).then(|| known.remove().probe.id)
+        *known.get_mut() -= 1;
+        (*known.get() == 0).then(|| known.remove_entry().0.0.id)
     }
 }
 
 fn questions(virtual_server: &VirtualServer) -> impl Iterator<Item = Question> {
     let servers = virtual_server.real_servers.iter();
-    servers.flat_map(|server| virtual_server.checks.iter().map(|check| Question::new(check, server)))
-}
-
-impl Question {
-    fn new(check: &Check, server: &RealServer) -> Self {
-        let mut address = check.connect_to.unwrap_or(server.address);
-        if let Some(port) = check.port {
-            address.set_port(port);
-        }
-        if !check.spec.has_port() {
-            // Whoever asks for the host asks the same, whatever is served there.
-            address.set_port(0);
-        }
-        Self {
-            target: Target { address, bind: check.bind, fwmark: check.fwmark },
-            spec: Arc::clone(&check.spec),
-            interval: check.interval,
-            timeout: check.timeout,
-        }
-    }
+    servers.flat_map(|server| virtual_server.checks.iter().map(|check| Question::new(0, check, server)))
 }
 
 /// A check's outcome in the engine's terms.
@@ -180,7 +186,9 @@ pub fn outcome(outcome: tidegate_checkers::Outcome) -> engine::Outcome {
         It::WrongAnswer(text) => (Kind::WrongAnswer, text),
         It::NotRun(text) => (Kind::NotRun, text),
     };
-    engine::Outcome { kind, detail: detail.into(), advice }
+    // An empty text needs no memory.
+    let detail = if detail.is_empty() { Arc::default() } else { detail.into() };
+    engine::Outcome { kind, detail, advice }
 }
 
 #[cfg(test)]

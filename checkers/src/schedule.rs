@@ -13,7 +13,7 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::pace::Pace;
@@ -89,7 +89,7 @@ impl Stats {
 pub(crate) struct Schedule {
     max_concurrent: usize,
     seed: u64,
-    probes: BTreeMap<u64, Entry>,
+    probes: HashMap<u64, Entry>,
     /// The probes that wait, by when.
     waiting: BTreeSet<(Instant, u64)>,
     /// The probes that have not run yet, by when; and some that have, or are gone.
@@ -121,7 +121,7 @@ impl Schedule {
         Self {
             max_concurrent: 1,
             seed,
-            probes: BTreeMap::new(),
+            probes: HashMap::new(),
             waiting: BTreeSet::new(),
             fresh: VecDeque::new(),
             pace: Pace::default(),

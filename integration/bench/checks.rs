@@ -1,10 +1,10 @@
 //! Checks at scale: what a check costs, beside HAProxy's checker; how many start late; half-open checks on one core.
 //!
-//! `cargo bench -p tidegate-integration --bench checks [-- tcp|http|late|half-open …]`, as root (a network namespace), for
-//! six minutes or so. The real servers are addresses of loopback, so a check's cost includes both ends of its
+//! `cargo bench -p tidegate-integration --bench checks [-- tcp|http|late|scripts|half-open|keepalived …]`, as root (a network namespace), for
+//! seven minutes or so. The real servers are addresses of loopback, so a check's cost includes both ends of its
 //! packets' way through the kernel, but not the work of the program that answers.
 //!
-//! Needs, besides what the tests need, the Debian package haproxy.
+//! Needs, besides what the tests need, the Debian package haproxy. The last part is done in the lab, beside keepalived.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt::Write as _;
@@ -18,8 +18,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, accept, bind, listen, 
 use tempfile::TempDir;
 use tidegate_checkers::{Probe, Runner, Settings, Spec, Target};
 use tidegate_integration::director::{Director, PROGRAM, program, resident};
+use tidegate_integration::keepalived::Keepalived;
+use tidegate_integration::lab::{Lab, in_lab, output_of};
 use tidegate_integration::nginx::Nginx;
 use tidegate_integration::sockets::free_port;
+use tidegate_integration::web::Web;
 
 const ROUNDS: usize = 3;
 const SERVERS: u32 = 5_000;
@@ -28,12 +31,17 @@ const SETTLED: Duration = Duration::from_secs(8);
 const MEASURED: Duration = Duration::from_secs(12);
 /// The LVS HOWTO's, and those of keepalived's issue 2318.
 const LARGE: [u32; 2] = [2_544, 37_205];
+const SCRIPTS: [u32; 2] = [10, 10_000];
+const LAB_SERVERS: u32 = 200;
 const HALF_OPEN: u64 = 200_000;
 const CHILD: &str = "child";
 const HALF_OPEN_CHILD: &str = "half-open-child";
 
 fn main() {
     let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if in_lab() {
+        return beside_keepalived();
+    }
     // Built before anything is timed, and before there is no network.
     program();
     match parts.first().map(String::as_str) {
@@ -42,6 +50,9 @@ fn main() {
         _ => {
             let words = [&[CHILD.to_owned()], parts.as_slice()].concat();
             again(&["unshare", "--net"], &words);
+            if parts.is_empty() || parts.iter().any(|it| it == "keepalived") {
+                beside_keepalived();
+            }
         }
     }
 }
@@ -68,6 +79,9 @@ fn run(parts: &[String]) {
     }
     if wanted("late") {
         late();
+    }
+    if wanted("scripts") {
+        scripts();
     }
     if wanted("half-open") {
         again(&["taskset", "-c", "1"], &[HALF_OPEN_CHILD.to_owned()]);
@@ -149,6 +163,63 @@ fn late() {
         let before = late();
         let cost = measure(director.pid());
         println!("| {servers} | {:.0} | {} | {:.1} |", cost.checks, late() - before, cost.check);
+    }
+}
+
+/// In the lab, where keepalived has the kernel's IPVS that it does not check without, and a system call costs many
+/// times what it costs elsewhere.
+fn beside_keepalived() {
+    Lab::default().with_program().with_memory(1024).run(|| {
+        output_of("modprobe", &["-a", "ip_vs", "ip_vs_rr"]);
+        let peer = Peer::start(Kind::Http);
+        let director = Director::start(&tidegate(Kind::Http, LAB_SERVERS, peer.port));
+        let ours = measure(director.pid());
+        drop(director);
+        let keepalived = Keepalived::checkers(&keepalived(LAB_SERVERS, peer.port));
+        let theirs = measure(keepalived.checkers_pid());
+        println!("\n{LAB_SERVERS} by http, every second, in the lab:\n");
+        println!("| | CPU µs a check | checks/s | resident MB |\n| --- | --- | --- | --- |");
+        for (name, it) in [("Tidegate", &ours), ("keepalived", &theirs)] {
+            println!("| {name} | {:.0} | {:.0} | {:.1} |", it.check, it.checks, it.resident);
+        }
+        println!("| ratio | {:.2} | | {:.2} |", ours.check / theirs.check, ours.resident / theirs.resident);
+    });
+}
+
+fn keepalived(servers: u32, port: u16) -> String {
+    let check = "HTTP_GET {\n url {\n path /health\n status_code 200\n }\n connect_timeout 1\n }";
+    let head = "virtual_server 192.0.2.10 80 {\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n";
+    let pool: String = (0..servers)
+        .map(|number| format!(" real_server {} {port} {{\n {check}\n }}\n", address(number)))
+        .collect();
+    format!("{head}{pool}}}\n")
+}
+
+/// How evenly an HTTP check is made beside programs that are due every second, more of them than the machine can run.
+fn scripts() {
+    println!("\nan HTTP check every second (±5 %) beside scripts, over {MEASURED:?}:\n");
+    println!("| scripts | from one check to the next, at most |\n| --- | --- |");
+    for scripts in SCRIPTS {
+        let web = Web::start();
+        let mut text = format!(
+            "[[virtual_server]]\nname = \"web\"\nlisten = \"127.200.0.1:8080\"\n\
+             check = {{ type = \"http\", interval = \"1s\" }}\n\
+             real_server = [{{ address = \"{}\" }}]\n\
+             [[virtual_server]]\nname = \"scripts\"\nlisten = \"127.200.0.2:8080\"\n\
+             check = {{ type = \"script\", command = \"/bin/true\", interval = \"1s\" }}\n",
+            web.address()
+        );
+        for number in 0..scripts {
+            let _ = writeln!(text, "[[virtual_server.real_server]]\naddress = \"{}:80\"", address(number));
+        }
+        let director = Director::start(&text);
+        std::thread::sleep(SETTLED);
+        let before = web.seen("/").len();
+        std::thread::sleep(MEASURED);
+        drop(director);
+        let seen = &web.seen("/")[before..];
+        let worst = seen.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
+        println!("| {scripts} | {worst:.3?} |");
     }
 }
 

@@ -53,6 +53,11 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Whether this is the lab.
+pub fn in_lab() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 /// Runs a scenario in a lab as it is by default; see [`Lab::run`].
 pub fn run(scenario: impl FnOnce()) {
     Lab::default().run(scenario);

@@ -78,7 +78,7 @@ fn director(it: &Director, paint: Paint) -> String {
         alarm("stopping: no new connections");
     }
     if it.checks.silent > 0 {
-        let named: Vec<_> = it.checks.silent_checks.iter().map(silent).collect();
+        let named: Vec<_> = it.checks.silent_checks.iter().take(3).map(silent).collect();
         let more = if it.checks.silent > named.len() as u64 { ", …" } else { "" };
         alarm(&format!(
             "{} checks have stopped giving results: {}{more}",

@@ -271,13 +271,13 @@ impl EventLoop {
         for observation in batch {
             let Observation { probe, outcome, latency } = observation;
             self.heard(now, probe);
-            let target = self.probes.target(probe).map(tracing::field::display);
-            debug!(target, ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
+            let target = || self.probes.target(probe).map(tracing::field::display);
+            debug!(target = target(), ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {
                 self.not_run += 1;
                 if let Some(held_back) = self.flood.admit(now, reason) {
                     warn!(
-                        target,
+                        target = target(),
                         reason, held_back, "a check could not be run; what is known about its servers stays"
                     );
                 }

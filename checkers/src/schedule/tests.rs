@@ -49,6 +49,7 @@ impl Sim {
         assert!(self.schedule.deadline().is_none_or(|deadline| deadline > now), "a deadline in the past");
     }
 
+    #[allow(clippy::disallowed_methods)]
     fn update(&mut self, probes: impl IntoIterator<Item = u64>, interval: Duration) {
         let probes: BTreeSet<u64> = probes.into_iter().collect();
         let known: BTreeSet<u64> = self.schedule.probes.keys().copied().collect();
