@@ -5,6 +5,7 @@
 
 mod raw;
 mod segment;
+mod sources;
 
 use std::os::fd::OwnedFd;
 

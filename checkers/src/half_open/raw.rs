@@ -11,10 +11,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
-use rustix::net::{connect_unspec, getsockname};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::segment::{self, Kind, Packet};
+use super::sources::Sources;
 use crate::{Outcome, Target, failure};
 
 /// IPv4 or not, and the mark.
@@ -36,8 +36,7 @@ pub(super) struct Raw {
     /// Keeps the port.
     _reserved: Socket,
     port: u16,
-    /// Asks our routing table.
-    router: Socket,
+    sources: Sources,
     /// By sequence number.
     waiting: HashMap<u32, Asked>,
     batch: Vec<Syn>,
@@ -67,14 +66,14 @@ impl Raw {
         if v4 { socket.set_header_included_v4(true) } else { socket.set_header_included_v6(true) }
             .map_err(own)?;
         socket.set_recv_buffer_size(BUFFER).map_err(own)?;
-        let router = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP)).map_err(own)?;
+        let sources = Sources::open(domain).map_err(own)?;
         if let Some(mark) = mark {
-            for socket in [&socket, &router] {
+            for socket in [&socket, sources.router()] {
                 socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))?;
             }
         }
         let (waiting, batch) = (HashMap::new(), Vec::new());
-        Ok(Self { v4, socket, _reserved: reserved, port, router, waiting, batch })
+        Ok(Self { v4, socket, _reserved: reserved, port, sources, waiting, batch })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -83,7 +82,11 @@ impl Raw {
 
     /// Puts a SYN into the batch; its sequence number.
     pub(super) fn ask(&mut self, token: usize, target: &Target) -> Result<u32, Outcome> {
-        let source = self.source(target)?;
+        if self.batch.is_empty() {
+            self.sources.renew();
+        }
+        let to = without_port(target.address);
+        let source = self.sources.of(target, to)?;
         let mut sequence = rand::random();
         while self.waiting.contains_key(&sequence) {
             sequence = rand::random();
@@ -157,38 +160,22 @@ impl Raw {
         self.waiting.remove(&answer.sequence);
         Some((token, outcome))
     }
-
-    /// The address that our routing table would have us use.
-    fn source(&self, target: &Target) -> Result<IpAddr, Outcome> {
-        if let Some(address) = target.bind {
-            return Ok(address);
-        }
-        // It would keep the address that it had the last time.
-        let _ = connect_unspec(&self.router);
-        self.router
-            .connect(&target.address.into())
-            .map_err(|error| failure::connect(&error, target.address))?;
-        let local = getsockname(&self.router).ok().and_then(|local| SocketAddr::try_from(local).ok());
-        local.map(|it| it.ip()).ok_or_else(|| Outcome::NotRun("no local address of ours".to_owned()))
-    }
 }
 
 /// How many of them have been sent; an error is about the first.
 fn send(socket: &Socket, batch: &[Syn]) -> Result<usize, Errno> {
     let slices: Vec<_> = batch.iter().map(|syn| [IoSlice::new(syn.packet.bytes())]).collect();
-    // To a raw socket a port would be a protocol.
-    let without_port = |server: SocketAddr| match server {
-        SocketAddr::V4(it) => SocketAddr::from((*it.ip(), 0)),
-        SocketAddr::V6(mut it) => {
-            it.set_port(0);
-            it.into()
-        }
-    };
     let addresses: Vec<_> =
         batch.iter().map(|syn| Some(SockaddrStorage::from(without_port(syn.server)))).collect();
     let mut headers = MultiHeaders::preallocate(batch.len(), None);
     let flags = MsgFlags::MSG_DONTWAIT;
     Ok(sendmmsg(socket.as_raw_fd(), &mut headers, &slices, addresses, [], flags)?.count())
+}
+
+/// To a raw socket a port would be a protocol.
+fn without_port(mut address: SocketAddr) -> SocketAddr {
+    address.set_port(0);
+    address
 }
 
 fn ip(address: SockaddrStorage) -> Option<IpAddr> {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tidegate_checkers::{Outcome, Probe, Spec, Target, run};
+use tidegate_checkers::{Outcome, Probe, Runner, Settings, Spec, Target, run};
 use tokio::net::TcpListener;
 
 use crate::network::{ip, is_child, nobody_around};
@@ -37,6 +37,40 @@ async fn open_and_refused() {
         drop(listener);
         assert_eq!(outcome("refused", address, HALF_OPEN).await, "connection refused");
     }
+}
+
+/// The address that was ours a moment ago is not any more.
+#[tokio::test]
+async fn another_source() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::another_source") {
+        return;
+    }
+    ip("link set lo up");
+    for host in [1, 2, 3] {
+        ip(&format!("address add 192.0.2.{host}/32 dev lo"));
+    }
+    let route =
+        |source| ip(&format!("route replace local 192.0.2.3 dev lo table local src 192.0.2.{source}"));
+    route(1);
+    let listener = TcpListener::bind("192.0.2.3:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, mut observations) = tokio::sync::mpsc::channel(1);
+    let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
+    let timing = Duration::from_millis(100);
+    let checked = Probe { interval: timing, ..probe(address, Spec::TcpHalfOpen, timing) };
+    runner.update(vec![checked.into()]);
+    let mut outcomes = async |count| {
+        let mut outcomes = Vec::new();
+        while outcomes.len() < count {
+            outcomes.push(observations.recv().await.unwrap().remove(0).outcome);
+        }
+        outcomes
+    };
+    assert_eq!(outcomes(3).await, [const { Outcome::Passed(String::new()) }; 3]);
+    route(2);
+    ip("address delete 192.0.2.1/32 dev lo");
+    // The first of these may be older.
+    assert_eq!(outcomes(5).await[2..], [const { Outcome::Passed(String::new()) }; 3]);
 }
 
 #[tokio::test]
