@@ -129,6 +129,7 @@ impl Probes {
             sorry_server: configured.sorry_server.map(|it| it.address),
             slow_start: configured.slow_start,
             overload: configured.overload,
+            any_server: configured.scheduler.gives_any_server(configured.scheduler_flags),
             checks: configured.checks.iter().map(check).collect(),
             real_servers: configured.real_servers.iter().map(&mut real_server).collect(),
         }

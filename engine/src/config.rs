@@ -29,6 +29,8 @@ pub struct VirtualServer {
     pub slow_start: Duration,
     /// The overload protection.
     pub overload: Mode,
+    /// Whether a client may be given any server that has room; false where each client has its own.
+    pub any_server: bool,
     /// The checks, all of which a real server must pass. Empty: its servers are always healthy.
     pub checks: Vec<Check>,
     /// The pool. Addresses are unique within it.

@@ -40,6 +40,7 @@ impl VirtualServer {
         let band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
         let real_servers =
             config.real_servers.iter().map(|server| RealServer::new(now, server, &config.checks)).collect();
+        let overload = (config.overload != Mode::Off).then(|| Overload::new(&config));
         let mut virtual_server = VirtualServer {
             name: config.name,
             band,
@@ -48,8 +49,7 @@ impl VirtualServer {
             since: now,
             sorry_server: config.sorry_server,
             slow_start: config.slow_start,
-            overload: (config.overload != Mode::Off)
-                .then(|| Overload::new(config.overload, &config.real_servers)),
+            overload,
             checks: config.checks,
             real_servers,
         };
@@ -66,15 +66,15 @@ impl VirtualServer {
             config.checks.iter().map(|new| self.checks.iter().position(|old| old.key == new.key)).collect();
         let old_slow_start = std::mem::replace(&mut self.slow_start, config.slow_start);
         self.band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
-        self.sorry_server = config.sorry_server;
-        self.checks = config.checks;
         self.overload = match self.overload.take() {
             Some(mut overload) if config.overload != Mode::Off => {
-                overload.reload(config.overload, &config.real_servers);
+                overload.reload(&config);
                 Some(overload)
             }
-            _ => (config.overload != Mode::Off).then(|| Overload::new(config.overload, &config.real_servers)),
+            _ => (config.overload != Mode::Off).then(|| Overload::new(&config)),
         };
+        self.sorry_server = config.sorry_server;
+        self.checks = config.checks;
 
         let mut known: BTreeMap<_, _> =
             self.real_servers.drain(..).map(|server| (server.address, server)).collect();

@@ -425,6 +425,13 @@ pub enum Scheduler {
     PowerOfTwo,
 }
 
+impl Scheduler {
+    /// Whether a client may be given any server that has room, and not only its own.
+    pub fn gives_any_server(self, flags: SchedulerFlags) -> bool {
+        flags.fallback || !matches!(self, Self::SourceHash | Self::Maglev | Self::DestinationHash)
+    }
+}
+
 /// Flags of the hashing schedulers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SchedulerFlags {

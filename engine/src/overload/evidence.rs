@@ -28,12 +28,15 @@ pub(super) struct Evidence {
     /// A check was refused, though clients heard of the server; and for how long, in seconds, nobody has got through
     /// since. None before a sample has come that began after it.
     refused: Option<Option<f64>>,
+    /// The dataplane sees no handshakes.
+    unshaken: bool,
     /// When a check last got a wrong answer.
     wrong: Option<Instant>,
 }
 
 impl Evidence {
     pub(super) fn sample(&mut self, now: Instant, change: &Change) {
+        self.unshaken = !change.shakes_hands;
         let refused = self.refused;
         self.refused = refused.map(|silent| Some(silent.unwrap_or_default()));
         if change.heard {
@@ -79,6 +82,8 @@ impl Evidence {
                 self.wrong = Some(now);
                 Class::Wrong
             }
+            // Nobody is there to take datagrams; no backlog is full.
+            OutcomeKind::Refused if self.progresses(now) && self.unshaken => Class::Idle,
             _ if self.progresses(now) => {
                 if kind == OutcomeKind::Refused {
                     self.refused.get_or_insert(None);

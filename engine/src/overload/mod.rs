@@ -55,7 +55,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::config::{Mode, RealServer};
+use crate::config::{Mode, RealServer, VirtualServer};
 use crate::{Observation, OutcomeKind};
 use cap::{Cap, Moment};
 use constants::*;
@@ -92,6 +92,10 @@ pub(crate) enum Reading {
 #[derive(Debug)]
 pub(crate) struct Overload {
     pub(crate) mode: Mode,
+    /// Servers that return are given more and more; not where their clients have no other.
+    ramps: bool,
+    /// Wrong answers take a server out as its checks say, so that the sorry server can serve.
+    believes: bool,
     /// In the order of the pool.
     guards: Vec<Guard>,
     /// When the last sample came.
@@ -131,10 +135,12 @@ struct Guard {
 
 impl Overload {
     /// For a pool of which nothing is known.
-    pub(crate) fn new(mode: Mode, pool: &[RealServer]) -> Overload {
-        Overload {
-            mode,
-            guards: pool.iter().map(Guard::new).collect(),
+    pub(crate) fn new(config: &VirtualServer) -> Overload {
+        let mut overload = Overload {
+            mode: config.overload,
+            ramps: true,
+            believes: false,
+            guards: Vec::new(),
             sampled: None,
             resumed: None,
             turned_away: None,
@@ -142,12 +148,17 @@ impl Overload {
             shedding: false,
             fullest: 0,
             budget: Budget::default(),
-        }
+        };
+        overload.reload(config);
+        overload
     }
 
     /// Takes another pool; what is known of servers that stay is kept. Both in ascending order of address.
-    pub(crate) fn reload(&mut self, mode: Mode, pool: &[RealServer]) {
-        self.mode = mode;
+    pub(crate) fn reload(&mut self, config: &VirtualServer) {
+        let pool = &config.real_servers;
+        self.mode = config.overload;
+        self.ramps = config.any_server;
+        self.believes = config.sorry_server.is_some() || pool.len() == 1;
         let mut known = std::mem::take(&mut self.guards).into_iter().peekable();
         for server in pool {
             while known.next_if(|it| it.address < server.address).is_some() {}
@@ -233,7 +244,8 @@ impl Overload {
         } else if !guard.let_go {
             self.doubt(now, index);
         }
-        self.guards[index].allow(now, self.fullest);
+        let (fullest, ramps) = (self.fullest, self.ramps);
+        self.guards[index].allow(now, fullest, ramps);
     }
 
     /// Takes in what the dataplane has counted.
@@ -323,18 +335,17 @@ impl Overload {
         if ramping * 2 > in_service {
             self.guards.iter_mut().for_each(|it| it.flap.skip_ramp());
         }
-        let fullest = self.fullest;
-        self.guards.iter_mut().for_each(|it| it.allow(now, fullest));
+        let (fullest, ramps) = (self.fullest, self.ramps);
+        self.guards.iter_mut().for_each(|it| it.allow(now, fullest, ramps));
     }
 
     /// Whether a server that its checks have given up stays in service.
     fn doubt(&mut self, now: Instant, index: usize) {
-        let alone = self.guards.len() == 1;
         let guard = &mut self.guards[index];
         let serves = guard.evidence.progresses(now);
         let kept = match guard.class {
             Some(Class::Saturated) => serves,
-            Some(Class::Wrong) => serves && !alone,
+            Some(Class::Wrong) => serves && !self.believes,
             Some(Class::Dead) => false,
             Some(Class::Idle) | None => guard.stand == Stand::Kept && serves,
         };
@@ -416,9 +427,9 @@ impl Guard {
         }
     }
 
-    fn allow(&mut self, now: Instant, fullest: u64) {
+    fn allow(&mut self, now: Instant, fullest: u64, ramps: bool) {
         let learned = lesser(self.cap.limit(), self.most);
-        let share = self.flap.share(now);
+        let share = if ramps { self.flap.share(now) } else { 1.0 };
         self.allowed = if share < 1.0 {
             let whole = learned.map_or(fullest as f64 + 1.0, f64::from);
             lesser(Some((whole * share).ceil().max(1.0) as u32), learned)

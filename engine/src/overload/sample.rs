@@ -47,6 +47,8 @@ pub(super) struct Change {
     /// Whether the server itself was heard of: by a handshake, by bytes, or, where neither is known, by more active
     /// connections.
     pub(super) heard: bool,
+    /// Whether the dataplane tells handshakes from attempts.
+    pub(super) shakes_hands: bool,
 }
 
 impl Change {
@@ -55,6 +57,7 @@ impl Change {
         let failed = after.failed.saturating_sub(before.failed);
         let taken = begun as f64 - failed as f64;
         let completed = (taken - (after.active as f64 - before.active as f64)).max(0.0);
+        let shakes_hands = after.established.is_some();
         let signs = [before.established.zip(after.established), before.bytes_out.zip(after.bytes_out)];
         let heard = if signs == [None, None] {
             // A connection that ends may be one that was never taken; one that is active has been.
@@ -63,6 +66,6 @@ impl Change {
             signs.into_iter().flatten().any(|(before, after)| after > before)
         };
         let active = (before.active as f64 + after.active as f64) / 2.0;
-        Change { seconds, active, begun, failed, completed, heard }
+        Change { seconds, active, begun, failed, completed, heard, shakes_hands }
     }
 }

@@ -421,3 +421,33 @@ fn a_server_whose_answers_go_another_way_is_known_by_its_active_connections() {
     bench.check(1, AnswerTimeout);
     assert_eq!(bench.weights(), [0, 10], "clients knock and nobody opens");
 }
+
+#[test]
+fn a_refusal_where_no_handshake_is_seen_counts_as_the_check_says() {
+    let mut bench = Bench::new(2);
+    bench.datagrams();
+    bench.run(5, &[(1, 100), (2, 100)]);
+    (0..3).for_each(|_| bench.check(1, Refused));
+    assert_eq!(bench.weights(), [0, 10]);
+}
+
+#[test]
+fn with_a_sorry_server_wrong_answers_are_believed() {
+    let mut bench = Bench::new(3);
+    bench.apologise();
+    bench.run(5, &[(1, 100), (2, 100), (3, 100)]);
+    for host in 1..=3 {
+        (0..3).for_each(|_| bench.check(host, WrongAnswer));
+    }
+    assert_eq!(bench.pool(), [0, 0, 0]);
+}
+
+#[test]
+fn where_clients_have_no_other_server_one_that_returns_takes_all_of_its_own() {
+    let mut bench = Bench::new(3);
+    bench.bind_clients();
+    bench.run(5, &[(1, 100), (2, 100), (3, 100)]);
+    kill(&mut bench, 1);
+    revive(&mut bench, 1);
+    assert_eq!((bench.cap(1), bench.weights()), (None, vec![10, 10, 10]));
+}

@@ -86,6 +86,7 @@ fn virtual_server(name: &'static str) -> impl Strategy<Value = VirtualServer> {
                 sorry_server,
                 slow_start,
                 overload,
+                any_server: true,
                 checks,
                 real_servers,
             }

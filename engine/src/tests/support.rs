@@ -46,6 +46,7 @@ pub(crate) fn web(checks: &[Check], weights: &[u32]) -> VirtualServer {
         sorry_server: None,
         slow_start: Duration::ZERO,
         overload: Mode::Off,
+        any_server: true,
         checks: checks.to_vec(),
         real_servers: servers.collect(),
     }

@@ -46,6 +46,7 @@ impl Tidegate {
             sorry_server: None,
             slow_start: Duration::ZERO,
             overload: mode,
+            any_server: true,
             checks: vec![check],
             real_servers: (0..servers.count).map(real_server).collect(),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::tests::support::{address, check, epoch, only, probe, web};
+use crate::tests::support::{address, check, epoch, only, probe, sorry, web};
 use crate::*;
 
 /// How long a check takes that does not wait.
@@ -90,6 +90,23 @@ impl Bench {
         self.loads.values_mut().for_each(|it| (it.established, it.bytes_out) = (None, None));
     }
 
+    /// No handshakes, but answers pass the dataplane.
+    pub(super) fn datagrams(&mut self) {
+        self.loads.values_mut().for_each(|it| it.established = None);
+    }
+
+    /// A sorry server is there.
+    pub(super) fn apologise(&mut self) {
+        self.config.sorry_server = Some(sorry());
+        self.reload();
+    }
+
+    /// Each client has its own server.
+    pub(super) fn bind_clients(&mut self) {
+        self.config.any_server = false;
+        self.reload();
+    }
+
     /// So many SYNs are given to a server.
     pub(super) fn knock(&mut self, host: u8, connections: u64) {
         self.loads.get_mut(&host).unwrap().begun += connections;
@@ -151,6 +168,12 @@ impl Bench {
 
     pub(super) fn weights(&self) -> Vec<u32> {
         self.engine.desired("web").unwrap().destinations.iter().map(|it| it.weight).collect()
+    }
+
+    /// The weights of the pool, without the sorry server.
+    pub(super) fn pool(&self) -> Vec<u32> {
+        let desired = self.engine.desired("web").unwrap();
+        desired.destinations.iter().filter(|it| it.role == Role::RealServer).map(|it| it.weight).collect()
     }
 
     /// Servers without new connections.
