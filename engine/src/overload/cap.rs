@@ -52,7 +52,7 @@ pub(super) struct Cap {
 /// What the estimates are worth.
 #[derive(Debug, Clone, Copy, Default)]
 enum Phase {
-    /// They are about the server as it is, since then; none: since ever.
+    /// They are about the server as it is.
     #[default]
     Steady,
     /// The server has more connections than the cap allows.
@@ -135,7 +135,7 @@ impl Cap {
         Some(self.limit? / self.at_rest.residence()?)
     }
 
-    /// Its own as soon as it is known.
+    /// The residence at rest: its own as soon as it is known.
     fn rest(&self, moment: &Moment) -> Option<f64> {
         self.at_rest.residence().or(moment.peers_rest)
     }
@@ -211,9 +211,9 @@ impl Cap {
         if !own && !moment.pool_waits {
             return false;
         }
-        let Some((residence, rest)) = self.recent.residence().zip(self.at_rest.residence().or(self.least))
-        else {
-            return self.at_rest.residence().is_none() && self.recently_saturated(moment.now);
+        let rest = self.rest(moment);
+        let Some((residence, rest)) = self.recent.residence().zip(rest.or(self.least)) else {
+            return rest.is_none() && self.recently_saturated(moment.now);
         };
         // Where only the checks of others wait more is needed.
         let sure = if own { 1.0 } else { 2.0 };
@@ -255,7 +255,7 @@ impl Cap {
         if (moment.active as f64) < BINDING * limit - 1.0 {
             return limit;
         }
-        let Some((residence, rest)) = self.steady.residence().zip(self.rest(moment)) else {
+        let Some((residence, rest)) = self.steady.residence().zip(self.rest(moment).or(self.least)) else {
             return limit;
         };
         let share = 1.0 - rest / residence;
