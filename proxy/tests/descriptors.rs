@@ -33,7 +33,7 @@ fn exhausted() {
     let mut proxy = start(1);
     publish(&mut proxy, [service(key, &[to(server.address, 1)])]);
     let limits = proxy.limits();
-    assert_eq!((limits.descriptors, limits.max_connections), (64, 27));
+    assert_eq!((limits.descriptors, limits.max_connections), (64, 23));
     assert_eq!(ask(key.listen).unwrap(), "a");
     // Until that connection is closed everywhere.
     thread::sleep(Duration::from_millis(500));

@@ -73,8 +73,11 @@ fn what_others_change_in_ours_is_put_back() {
             "-D -t 10.0.0.1:80",
             "-C",
         ] {
-            put(&[interference]);
-            assert_ne!(whole_table(), ours, "{interference}");
+            // Again if it has been put back before it could be seen.
+            wait_for("the interference", PATIENCE, || {
+                put(&[interference]);
+                (whole_table() != ours).then_some(())
+            });
             let back =
                 || wait_for("the table to be put back", BACK, || (whole_table() == ours).then_some(()));
             let ((), took) = timed(back);
