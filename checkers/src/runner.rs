@@ -200,6 +200,7 @@ impl EventLoop {
         }
         for probe in start {
             if let Some(check) = self.checks.get(&probe).cloned() {
+                self.schedule.begins(clock::now(), probe);
                 let handle = self.running.spawn(async move { check.run().await });
                 self.probe_of.insert(handle.id(), probe);
                 self.handles.insert(probe, handle);

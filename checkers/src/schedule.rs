@@ -51,7 +51,7 @@ pub(crate) enum Input {
 pub(crate) struct Actions {
     /// Probes to forget, their runs to be cancelled.
     pub(crate) stop: Vec<u64>,
-    /// Probes to run now.
+    /// Probes to run now; see [`Schedule::begins`].
     pub(crate) start: Vec<u64>,
 }
 
@@ -111,7 +111,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Waiting { due: Instant },
-    Running { next: Instant },
+    Running { due: Instant, next: Instant },
 }
 
 impl Schedule {
@@ -154,6 +154,15 @@ impl Schedule {
         }
         self.run_ahead(now, &mut actions.start);
         actions
+    }
+
+    /// To be called when a run really begins: it may have had to wait for others that were to begin with it.
+    pub(crate) fn begins(&mut self, now: Instant, id: u64) {
+        if let Some(Entry { state: State::Running { due, .. }, .. }) = self.probes.get(&id) {
+            let lateness = now.saturating_duration_since(*due);
+            self.stats.late += u64::from(lateness > LATE);
+            self.stats.worst_lateness = self.stats.worst_lateness.max(lateness);
+        }
     }
 
     /// When to call next, unless something happens before: none while nothing waits or no slot is free.
@@ -227,20 +236,17 @@ impl Schedule {
             return;
         };
         self.waiting.remove(&(due, id));
-        let lateness = now.saturating_duration_since(due);
         self.stats.running += 1;
         self.stats.started += 1;
-        self.stats.late += u64::from(lateness > LATE);
-        self.stats.worst_lateness = self.stats.worst_lateness.max(lateness);
         entry.runs += 1;
-        entry.state = State::Running { next: entry.next(now, mix(seed ^ mix(id ^ mix(entry.runs)))) };
+        entry.state = State::Running { due, next: entry.next(now, mix(seed ^ mix(id ^ mix(entry.runs)))) };
     }
 
     fn finished(&mut self, now: Instant, id: u64) {
         let Some(entry) = self.probes.get_mut(&id) else {
             return;
         };
-        if let State::Running { next } = entry.state {
+        if let State::Running { next, .. } = entry.state {
             // A run that outlasts its interval is followed at once by the next: that one is not late but due now.
             let due = next.max(now);
             entry.state = State::Waiting { due };

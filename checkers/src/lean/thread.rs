@@ -192,6 +192,7 @@ impl Thread {
                 break;
             };
             let start = clock::now();
+            self.schedule.begins(start, probe.id);
             if let Err(outcome) = self.ask(Arc::clone(&probe), start) {
                 self.observed(clock::now(), &probe, start, outcome);
             }

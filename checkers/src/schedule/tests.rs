@@ -42,6 +42,7 @@ impl Sim {
             assert!(self.ends.iter().all(|&(_, running)| running != id), "{id} runs twice");
             self.ends.insert((self.now + self.takes, id));
             self.starts.entry(id).or_default().push(self.now - self.begin);
+            self.schedule.begins(self.now, id);
             self.now += self.costs;
         }
         assert_eq!(self.schedule.stats().running, self.ends.len());
@@ -180,6 +181,19 @@ fn slots_are_counted_and_missed_ones_too() {
     for starts in sim.starts.values() {
         assert!((9..=11).contains(&starts.len()), "nobody starves: {:?}", sim.starts);
     }
+}
+
+/// Each start costs 10 ms: of those that are due together after a stall of 90 ms, the last has to wait for too long.
+#[test]
+fn a_run_that_waits_for_others_to_begin_is_late() {
+    let mut sim = Sim::new(1000, 1, ms(1));
+    sim.update(0..200, SECOND);
+    sim.run_for(5 * SECOND);
+    sim.now += ms(90);
+    sim.costs = ms(10);
+    sim.handle(Input::Tick);
+    let stats = sim.schedule.stats();
+    assert!(stats.late > 0 && stats.worst_lateness < ms(300), "{stats:?}");
 }
 
 #[test]
