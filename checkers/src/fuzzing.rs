@@ -321,16 +321,71 @@ mod tests {
 
     use super::*;
 
-    const TARGETS: [fn(&[u8]); 19] = [
-        agent, connect, dialogue, dns, file, grpc, half_open, http, ldap, mqtt, mysql, ntp, ping, postgres,
-        radius, script, sip, udp, websocket,
+    type Judge = fn(&[u8]);
+
+    /// Each with its name in `fuzz/`.
+    const TARGETS: [(&str, Judge); 19] = [
+        ("agent", agent),
+        ("connect", connect),
+        ("dialogue", dialogue),
+        ("dns", dns),
+        ("file", file),
+        ("grpc", grpc),
+        ("half_open", half_open),
+        ("http", http),
+        ("ldap", ldap),
+        ("mqtt", mqtt),
+        ("mysql", mysql),
+        ("ntp", ntp),
+        ("ping", ping),
+        ("postgres", postgres),
+        ("radius", radius),
+        ("script", script),
+        ("sip", sip),
+        ("udp", udp),
+        ("websocket", websocket),
     ];
+
+    /// By the number of their target.
+    fn seeds() -> Vec<(usize, Vec<u8>)> {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+        let of = |(target, (name, _)): (usize, (&str, Judge))| {
+            let files = std::fs::read_dir(seeds.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            files.map(move |file| (target, std::fs::read(file.unwrap().path()).unwrap()))
+        };
+        TARGETS.into_iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Right answers of which something from here to there, or some bytes, or none, are something else.
+    fn damaged() -> impl Strategy<Value = (usize, Vec<u8>)> {
+        let place = any::<prop::sample::Index>;
+        let damage = (
+            place(),
+            prop_oneof![Just(None), place().prop_map(Some)],
+            prop::collection::vec(any::<u8>(), 0..4),
+        );
+        (prop::sample::select(seeds()), prop::collection::vec(damage, 0..4)).prop_map(
+            |((target, mut bytes), damages)| {
+                for (from, to, instead) in damages {
+                    let from = from.index(bytes.len() + 1);
+                    let to = to.map_or(instead.len(), |to| to.index(bytes.len() + 1 - from));
+                    bytes.splice(from..(from + to).min(bytes.len()), instead);
+                }
+                (target, bytes)
+            },
+        )
+    }
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for target in TARGETS {
-                target(&bytes);
+        fn right_answers_that_were_damaged_can_be_judged((target, bytes) in damaged()) {
+            TARGETS[target].1(&bytes);
+        }
+
+        #[test]
+        fn any_bytes_can_be_judged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            for (_, judge) in TARGETS {
+                judge(&bytes);
             }
         }
     }
