@@ -12,15 +12,10 @@ use std::time::{Duration, Instant};
 
 use tidegate_integration::clock::now;
 use tidegate_integration::director::Director;
-use tidegate_integration::peak::{Answers, Clients, Phase, Server, Servers, Site, virtual_server};
+use tidegate_integration::peak::{Answers, Clients, PEAK, Phase, Server, Servers, Site, virtual_server};
 use tidegate_integration::peer::{Peer, directory};
 use tidegate_integration::sockets::free_port;
 
-const PHASES: [Phase; 3] = [
-    Phase { rate: 40.0, seconds: 10 },
-    Phase { rate: 110.0, seconds: 20 },
-    Phase { rate: 60.0, seconds: 20 },
-];
 const SEED: u64 = 7;
 /// The checks have given their first verdicts by then.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -62,7 +57,7 @@ fn disturbed(act: &dyn Fn(&Servers, &Director)) -> Answers {
     let listen = free_port();
     let director = Director::start(&virtual_server(listen, servers.addresses(), PROTECT, ""));
     let clients = std::thread::spawn(move || peak(listen, 1.0));
-    std::thread::sleep(WARM_UP + Duration::from_secs(PHASES[0].seconds.into()) + DISTURBED);
+    std::thread::sleep(WARM_UP + Duration::from_secs(PEAK[0].seconds.into()) + DISTURBED);
     act(&servers, &director);
     let acted = now();
     watch(&director, acted, || clients.is_finished());
@@ -79,9 +74,9 @@ fn lost() -> Answers {
     let answers = std::thread::scope(|scope| {
         let clients = scope.spawn(|| {
             std::thread::sleep(WARM_UP);
-            site.run(&PHASES, SEED)
+            site.run(&PEAK, SEED)
         });
-        std::thread::sleep(WARM_UP + Duration::from_secs(PHASES[0].seconds.into()) + DISTURBED);
+        std::thread::sleep(WARM_UP + Duration::from_secs(PEAK[0].seconds.into()) + DISTURBED);
         site.lose_checks(true);
         let mends = scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(12));
@@ -147,6 +142,6 @@ fn haproxy(servers: &[Server], options: &str) -> Answers {
 
 fn peak(listen: SocketAddr, times: f64) -> Answers {
     std::thread::sleep(WARM_UP);
-    let phases = PHASES.map(|phase| Phase { rate: phase.rate * times, ..phase });
+    let phases = PEAK.map(|phase| Phase { rate: phase.rate * times, ..phase });
     Clients::new(listen).run(&phases, SEED)
 }

@@ -14,14 +14,9 @@ use tidegate_integration::clock::wait_for;
 use tidegate_integration::director::Director;
 use tidegate_integration::keepalived::Keepalived;
 use tidegate_integration::lab::{Lab, output_of, quiet};
-use tidegate_integration::peak::{Phase, Server, Site, virtual_server};
+use tidegate_integration::peak::{PEAK, Server, Site, virtual_server};
 use tidegate_integration::peer::{Peer, directory};
 
-const PHASES: [Phase; 3] = [
-    Phase { rate: 40.0, seconds: 10 },
-    Phase { rate: 110.0, seconds: 20 },
-    Phase { rate: 60.0, seconds: 20 },
-];
 const SEED: u64 = 7;
 const DEADLINE: Duration = Duration::from_secs(900);
 /// Names the runs in the lab, which gets no arguments.
@@ -100,7 +95,7 @@ fn measure<D>(name: &str, director: impl FnOnce(&Site, &[SocketAddr]) -> D) {
             }
             (fewest, fullest)
         });
-        let answers = site.run(&PHASES, SEED);
+        let answers = site.run(&PEAK, SEED);
         is_over.store(true, Ordering::Relaxed);
         (answers, looks.join().unwrap())
     });

@@ -14,6 +14,13 @@ pub use clients::{Answers, Clients, Phase};
 pub use servers::{Server, Servers};
 pub use site::{Place, Site};
 
+/// The peak that ends a pool of eight servers as they are by default, which are good for 80 a second.
+pub const PEAK: [Phase; 3] = [
+    Phase { rate: 40.0, seconds: 10 },
+    Phase { rate: 110.0, seconds: 20 },
+    Phase { rate: 60.0, seconds: 20 },
+];
+
 /// A virtual server `web` of these real servers, with an HTTP check every two seconds, and more lines for both.
 pub fn virtual_server(listen: SocketAddr, real_servers: &[SocketAddr], lines: &str, check: &str) -> String {
     let mut text = format!(
