@@ -33,8 +33,8 @@ pub struct Settings {
     /// The most checks that run at a time, each with one file descriptor; those that are half-open have none and do
     /// not count. Each thread has a part of it as large as its part of the probes, at least one.
     pub max_concurrent: usize,
-    /// Threads for the checks that come by the thousand, TCP and HTTP/1 in clear text; at least one. One does some
-    /// 20,000 checks a second. One more is for those that are half-open.
+    /// The most threads for the checks that come by the thousand, TCP and HTTP/1 in clear text; at least one. They
+    /// are used as there are more of these checks, one for each 8,000 a second. One more is for those that are half-open.
     pub threads: usize,
     /// Decides the order of first runs and the jitter; directors of one pool should have different ones.
     pub seed: u64,
@@ -63,6 +63,8 @@ pub struct Runner {
     stats: Arc<Mutex<Stats>>,
     event_loop: JoinHandle<()>,
     lean: Vec<Lean>,
+    /// Of those, at most so many connect.
+    threads: usize,
 }
 
 impl Runner {
@@ -73,8 +75,7 @@ impl Runner {
     ///
     /// Outside a tokio runtime with IO and time.
     pub fn start(settings: Settings, observations: mpsc::Sender<Vec<Observation>>) -> Self {
-        let threads = settings.threads.max(1);
-        let shares = (0..threads).map(|thread| Share::Connecting { thread, threads });
+        let shares = (0..settings.threads.max(1)).map(Share::Connecting);
         let new = |share| Lean::new(share, settings, observations.clone());
         let lean = shares.chain([Share::HalfOpen]).map(new).collect();
         let (probes, updates) = watch::channel(Probes::default());
@@ -91,14 +92,15 @@ impl Runner {
             stats: Arc::clone(&stats),
         };
         let event_loop = tokio::spawn(event_loop.run(updates, observations));
-        Self { probes, stats, event_loop, lean }
+        Self { probes, stats, event_loop, lean, threads: settings.threads }
     }
 
     /// Runs these probes and no others. One whose id is known keeps its schedule; one that is gone is stopped, its
     /// running check cancelled and its observation dropped unless it was sent before. Certificate files are read anew.
     pub fn update(&self, probes: impl Into<Arc<Vec<Arc<Probe>>>>) {
         let probes = probes.into();
-        self.lean.iter().for_each(|thread| thread.update(&probes));
+        let threads = lean::threads(&probes, self.threads);
+        self.lean.iter().for_each(|thread| thread.update(&probes, threads));
         self.probes.send_replace(probes);
     }
 

@@ -4,15 +4,11 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::sync::oneshot;
 
 use crate::{Advice, Command, Ended, Outcome, Target};
-
-/// How much programs give way to others (sched(7)).
-const NICE: i32 = 10;
 
 /// A program whose exit status is the outcome: 0 passes, 1 fails.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,7 +30,6 @@ pub(crate) async fn run(spec: &ScriptSpec, target: &Target, limit: Duration) -> 
     let runtime = Handle::current();
     // Copying a large process takes its time, in which other checks go on. Without anybody to wait for it, it ends.
     let ended = tokio::task::spawn_blocking(move || {
-        give_way();
         runtime.block_on(async {
             select! {
                 ended = spec.command.run(&environment, limit) => Some((ended, spec)),
@@ -51,16 +46,6 @@ pub(crate) async fn run(spec: &ScriptSpec, target: &Target, limit: Duration) -> 
             Outcome::NotRun(format!("cannot start {program}: {error}"))
         }
         Ok(None) | Err(_) => Outcome::NotRun("the thread that waits for the program has died".to_owned()),
-    }
-}
-
-/// Lowers the priority of this thread and of what it starts: programs are many and take their time, and the checks of
-/// all other servers have none to lose.
-fn give_way() {
-    let own = getpriority_process(None).unwrap_or(NICE);
-    if own < NICE {
-        // Otherwise it is as it was.
-        let (Ok(()) | Err(_)) = setpriority_process(None, NICE);
     }
 }
 

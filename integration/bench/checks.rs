@@ -175,7 +175,9 @@ fn beside_keepalived() {
         let director = Director::start(&tidegate(Kind::Http, LAB_SERVERS, peer.port));
         let ours = measure(director.pid());
         drop(director);
-        let keepalived = Keepalived::checkers(&keepalived(LAB_SERVERS, peer.port));
+        let keepalived = Keepalived::checkers_with_log(&keepalived(LAB_SERVERS, peer.port), Stdio::null());
+        // It starts its checkers with a delay.
+        std::thread::sleep(SETTLED);
         let theirs = measure(keepalived.checkers_pid());
         println!("\n{LAB_SERVERS} by http, every second, in the lab:\n");
         println!("| | CPU µs a check | checks/s | resident MB |\n| --- | --- | --- | --- |");

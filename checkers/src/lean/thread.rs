@@ -48,7 +48,7 @@ pub(super) struct Thread {
     half_open: HalfOpen,
     outbox: Outbox,
     epoll: OwnedFd,
-    inbox: Receiver<Probes>,
+    inbox: Receiver<(Probes, usize)>,
     wake: Arc<OwnedFd>,
     stats: Arc<Mutex<Stats>>,
     buffer: Box<[u8]>,
@@ -70,7 +70,7 @@ impl Thread {
     pub(super) fn new(
         share: Share,
         settings: Settings,
-        inbox: Receiver<Probes>,
+        inbox: Receiver<(Probes, usize)>,
         (wake, stats): (Arc<OwnedFd>, Arc<Mutex<Stats>>),
         observations: mpsc::Sender<Vec<Observation>>,
     ) -> Result<Self, Errno> {
@@ -145,17 +145,17 @@ impl Thread {
         let mut latest = None;
         loop {
             match self.inbox.try_recv() {
-                Ok(probes) => latest = Some(probes),
+                Ok(update) => latest = Some(update),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
-        if let Some(probes) = latest {
+        if let Some((probes, threads)) = latest {
             let share = self.share;
-            let mine = probes.iter().filter(|probe| share.has(probe));
+            let mine = probes.iter().filter(|probe| share.has(probe, threads));
             let update = renew(&mut self.probes, mine, Arc::clone);
             let most = match share {
-                Share::Connecting { .. } => part(self.max_concurrent, self.probes.len(), &probes),
+                Share::Connecting(_) => part(self.max_concurrent, self.probes.len(), &probes),
                 Share::HalfOpen => usize::MAX,
             };
             self.schedule.limit(most);
