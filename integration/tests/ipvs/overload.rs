@@ -24,12 +24,16 @@ fn thresholds(site: &Site) -> Vec<[u32; 4]> {
     places.filter_map(numbers).collect()
 }
 
-/// A director of three servers, good for 10 requests a second each, with more lines for each of them.
-fn start(site: &Site, lines: &str) -> Director {
-    let head = "dataplane = \"ipvs\"\noverload = { mode = \"protect\" }";
-    let configuration = virtual_server(Site::LISTEN, site.servers().addresses(), head, "");
-    let configuration = configuration.replace("real_server]]", &format!("real_server]]\n{lines}"));
-    let director = site.launch().start(&configuration);
+/// With more lines for each of the servers.
+fn configuration(site: &Site, mode: &str, lines: &str) -> String {
+    let head = format!("dataplane = \"ipvs\"\noverload = {{ mode = \"{mode}\" }}");
+    let configuration = virtual_server(Site::LISTEN, site.servers().addresses(), &head, "");
+    configuration.replace("real_server]]", &format!("real_server]]\n{lines}"))
+}
+
+/// A director of three servers, good for 10 requests a second each.
+fn start(site: &Site, configuration: &str) -> Director {
+    let director = site.launch().start(configuration);
     wait_for("all servers to be in service", PATIENCE, || {
         (in_service(&site.places()) == SERVERS).then_some(())
     });
@@ -45,7 +49,7 @@ fn a_server_that_does_nothing_but_refuse_is_out_soon() {
     Lab::default().with_program().run(|| {
         quiet();
         let site = Site::start(&[Server::default(); SERVERS]);
-        let director = start(&site, "");
+        let director = start(&site, &configuration(&site, "protect", ""));
         std::thread::scope(|scope| {
             let clients = scope.spawn(|| site.run(&[Phase { rate: 15.0, seconds: 25 }], 7));
             std::thread::sleep(Duration::from_secs(5));
@@ -70,8 +74,9 @@ fn caps_are_enforced_corrected_and_lifted() {
     Lab::default().with_program().run(|| {
         quiet();
         let site = Site::start(&[Server::default(); SERVERS]);
-        let cap = format!("max_connections = {CAP}");
-        let director = start(&site, &cap);
+        let [protect, off] =
+            ["protect", "off"].map(|mode| configuration(&site, mode, &format!("max_connections = {CAP}")));
+        let director = start(&site, &protect);
         let wait_until = |what: &str, is_so: &dyn Fn(&Site) -> bool| {
             wait_for(what, PATIENCE, || is_so(&site).then_some(()));
         };
@@ -113,16 +118,23 @@ fn caps_are_enforced_corrected_and_lifted() {
         site.on_director(|| ipvsadm(&edit));
         wait_until("thresholds as they were", &is_right);
 
+        director.reload(&off);
+        let are =
+            |upper: u32| move |site: &Site| thresholds(site).iter().all(|it| (it[0], it[1]) == (upper, 0));
+        wait_until("the configured thresholds", &are(CAP));
+        director.reload(&protect);
+        wait_until("thresholds that follow again", &is_right);
+
         // A killed director leaves them; its successor has them follow again.
         director.signal("KILL");
         drop(director);
         site.on_director(|| ipvsadm(&edit));
-        let mut director = start(&site, &cap);
+        let mut director = start(&site, &protect);
         wait_until("thresholds of the successor", &is_right);
 
         director.signal("TERM");
         assert!(director.wait(PATIENCE).success());
-        assert!(thresholds(&site).iter().all(|[upper, lower, ..]| (*upper, *lower) == (0, 0)));
+        assert!(are(0)(&site), "{:?}", thresholds(&site));
         assert_eq!(in_service(&site.places()), SERVERS, "on_stop = \"keep\"");
     });
 }
