@@ -56,8 +56,8 @@ struct Started {
 pub(crate) enum Share {
     /// Those that connect, of the thread with this number from 0.
     Connecting(usize),
-    /// All that are half-open, which have no descriptors. They are all one thread's, since each raw socket costs a little of every TCP segment
-    /// that comes to this host.
+    /// All that are half-open, which have no descriptors. They are all one thread's, since each raw socket costs a little
+    /// of every TCP segment that comes to this host.
     HalfOpen,
 }
 

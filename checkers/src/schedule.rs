@@ -5,6 +5,9 @@
 //! need not wait for its grid point: it runs ahead of it as soon as there is nothing else to do, so that a small
 //! configuration is known at once, and a large one as soon as the machine can.
 //!
+//! An ordered set tells who is next: at 200,000 half-open checks the whole schedule takes a tenth of their CPU time, and a
+//! smaller part of any other's, so that a timer wheel would gain little.
+//!
 //! Invariants: a probe never runs twice at a time; no more than `max_concurrent` run; after [`Schedule::handle`] the
 //! [`Schedule::deadline`] lies in the future.
 
