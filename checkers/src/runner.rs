@@ -95,8 +95,9 @@ impl Runner {
         Self { probes, stats, event_loop, lean, threads: settings.threads }
     }
 
-    /// Runs these probes and no others. One whose id is known keeps its schedule; one that is gone is stopped, its
-    /// running check cancelled and its observation dropped unless it was sent before. Certificate files are read anew.
+    /// Runs these probes and no others. One whose id is known keeps its schedule, unless it moves to another thread
+    /// since there are many more or fewer; one that is gone is stopped, its running check cancelled and its observation
+    /// dropped unless it was sent before. Certificate files are read anew.
     pub fn update(&self, probes: impl Into<Arc<Vec<Arc<Probe>>>>) {
         let probes = probes.into();
         let threads = lean::threads(&probes, self.threads);

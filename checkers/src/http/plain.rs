@@ -13,9 +13,13 @@ use crate::{HttpSpec, HttpVersion, Outcome};
 /// As many as hyper takes; one more, and it is hyper that says so.
 const MAX_HEADERS: usize = 100;
 
-/// Whether the check is HTTP/1 in clear text with the server itself.
+/// The largest body that is read at once, while other checks wait; in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// Whether the check is HTTP/1 in clear text with the server itself, and reads little.
 pub(crate) fn is_plain(spec: &HttpSpec) -> bool {
-    spec.tls.is_none() && spec.tunnel.is_none() && spec.version != HttpVersion::Http2
+    let is_small = spec.body.is_none() || spec.max_body <= MAX_BODY;
+    is_small && spec.tls.is_none() && spec.tunnel.is_none() && spec.version != HttpVersion::Http2
 }
 
 /// The request as it is sent (RFC 9112 §3).
@@ -67,4 +71,71 @@ fn is_framed_plainly(answer: &httparse::Response<'_, '_>) -> bool {
 
 fn version(version: HttpVersion) -> &'static str {
     if version == HttpVersion::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::StatusRange;
+
+    fn spec() -> HttpSpec {
+        HttpSpec {
+            tls: None,
+            version: HttpVersion::Http11,
+            tunnel: None,
+            method: "GET".to_owned(),
+            path: "/a?b".to_owned(),
+            host: Some("www.example.com".to_owned()),
+            headers: vec![("X-A".to_owned(), "1".to_owned())],
+            status: vec![StatusRange { first: 200, last: 299 }],
+            body: None,
+            max_body: 1000,
+        }
+    }
+
+    #[test]
+    fn the_request() {
+        let text = String::from_utf8(request(&spec(), "192.0.2.1:80".parse().unwrap()).unwrap()).unwrap();
+        let (head, agent) = text.split_once("user-agent: tidegate/").unwrap();
+        assert_eq!(head, "GET /a?b HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\nx-a: 1\r\n");
+        assert!(agent.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn plain_answers() {
+        let passed = Some(Outcome::Passed("200 OK".to_owned()));
+        for rest in ["", "Content-Length: 5\r\n", "Transfer-Encoding: Chunked\r\n", "Server: x\r\n"] {
+            assert_eq!(answer(&spec(), format!("HTTP/1.1 200 Fine\r\n{rest}\r\nbody").as_bytes()), passed);
+        }
+        let gone = Some(Outcome::WrongAnswer("404 Not Found instead of 200-299".to_owned()));
+        assert_eq!(answer(&spec(), b"HTTP/1.0 404 x\r\n\r\n"), gone);
+    }
+
+    #[test]
+    fn whatever_is_doubtful_is_for_hyper() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nServer: x\r\n",
+            "HTTP/1.1 103 Early Hints\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
+            assert_eq!(answer(&spec(), text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_judged(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let whole = [b"HTTP/1.1 200 OK\r\n".as_slice(), &bytes].concat();
+            for bytes in [&bytes, &whole] {
+                prop_assert!(!matches!(answer(&spec(), bytes), Some(Outcome::NotRun(_))));
+            }
+        }
+    }
 }
