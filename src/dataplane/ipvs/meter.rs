@@ -22,9 +22,6 @@ const SHARE: f64 = 0.5;
 const CORRECTED: f64 = 4.0;
 /// Over so many seconds the change of the inactive entries is smoothed.
 const INFLOW_SPAN: f64 = 1.0;
-/// A reset without a word has so many bytes: 20 of TCP in 20 of IPv4 or 40 of IPv6.
-const RESET: (u64, u64) = (40, 60);
-
 /// What is known of one destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meter {
@@ -56,9 +53,9 @@ struct Counted {
 }
 
 impl Meter {
-    /// One of which nothing is known but what was just read.
-    pub(super) fn new(now: Instant, entry: &DestinationEntry, is_ipv4: bool) -> Self {
-        let counted = Counted::of(entry, is_ipv4);
+    /// One of which nothing is known but what was just read. A packet of so many bare bytes says nothing for the server.
+    pub(super) fn new(now: Instant, entry: &DestinationEntry, bare: u64) -> Self {
+        let counted = Counted::of(entry, bare);
         Self {
             read: now,
             inactive: entry.inactive.into(),
@@ -76,11 +73,11 @@ impl Meter {
     }
 
     /// With what was read now.
-    pub(super) fn read(mut self, now: Instant, entry: &DestinationEntry, is_ipv4: bool) -> Self {
-        let counted = Counted::of(entry, is_ipv4);
+    pub(super) fn read(mut self, now: Instant, entry: &DestinationEntry, bare: u64) -> Self {
+        let counted = Counted::of(entry, bare);
         if counted.connections < self.counted.connections || counted.answered < self.counted.answered {
             // The entry was made anew, or somebody has reset its counters.
-            return Self::new(now, entry, is_ipv4);
+            return Self::new(now, entry, bare);
         }
         let seconds = now.saturating_duration_since(self.read).as_secs_f64();
         let (inactive, entries) = (f64::from(entry.inactive), entries(entry));
@@ -110,7 +107,7 @@ impl Meter {
         self.begun
     }
 
-    /// Grows while it answers anything but resets: bytes in total beyond a bare header for each packet. Spread over the
+    /// Grows while it answers anything but resets: bytes in total beyond the bare ones of each packet. Spread over the
     /// time until more is known, or it would seem to be silent meanwhile.
     pub(super) fn answered(&self) -> u64 {
         let since = self.read.saturating_duration_since(self.known);
@@ -125,11 +122,10 @@ impl Meter {
 }
 
 impl Counted {
-    fn of(entry: &DestinationEntry, is_ipv4: bool) -> Self {
+    fn of(entry: &DestinationEntry, bare: u64) -> Self {
         let total = &entry.stats.total;
-        let header = if is_ipv4 { RESET.0 } else { RESET.1 };
         let answered = match entry.destination.forwarding {
-            Forwarding::Nat => total.bytes_out.saturating_sub(total.packets_out.saturating_mul(header)),
+            Forwarding::Nat => total.bytes_out.saturating_sub(total.packets_out.saturating_mul(bare)),
             // What comes back goes another way.
             _ => 0,
         };

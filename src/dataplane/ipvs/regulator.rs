@@ -41,8 +41,8 @@ impl Regulator {
         let before = self.0.remove(key).unwrap_or_default();
         let known = destinations.iter().map(|(address, entry)| {
             let meter = match before.get(address) {
-                Some(known) => known.meter.read(now, entry, address.is_ipv4()),
-                None => Meter::new(now, entry, address.is_ipv4()),
+                Some(known) => known.meter.read(now, entry, bare(key, address)),
+                None => Meter::new(now, entry, bare(key, address)),
             };
             (*address, Known { meter, upper: entry.destination.upper_threshold })
         });
@@ -143,6 +143,15 @@ pub(super) fn is_regulated(key: &ServiceKey, service: &Service) -> bool {
 /// The kernel calls every entry of UDP inactive until it expires: thresholds mean them as they are.
 pub(super) fn all_are_inactive(key: &ServiceKey) -> bool {
     matches!(key, ServiceKey::Address { protocol: Protocol::Udp, .. })
+}
+
+/// The bytes of a reset: 20 of TCP in 20 of IPv4 or 40 of IPv6. UDP has none.
+fn bare(key: &ServiceKey, address: &SocketAddr) -> u64 {
+    match address {
+        _ if all_are_inactive(key) => 0,
+        SocketAddr::V4(_) => 40,
+        SocketAddr::V6(_) => 60,
+    }
 }
 
 /// A real server in all services of a virtual server.

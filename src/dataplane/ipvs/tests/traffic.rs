@@ -266,20 +266,17 @@ fn connections_begun_are_known_between_the_kernels_sums() {
 fn who_only_resets_answers_nothing() {
     let mut kernel = Kernel::new(4, Duration::from_millis(400));
     let start = kernel.now;
-    let meter = Meter::new(start, &kernel.entry, true);
+    let meter = Meter::new(start, &kernel.entry, 40);
     let total = &mut kernel.entry.stats.total;
     (total.packets_out, total.bytes_out) = (1000, 40_000);
-    let reset = meter.read(start + Duration::from_secs(2), &kernel.entry, true);
+    let reset = meter.read(start + Duration::from_secs(2), &kernel.entry, 40);
     assert_eq!(reset.answered(), 0);
     // A handshake has options.
     let total = &mut kernel.entry.stats.total;
     (total.packets_out, total.bytes_out) = (1001, 40_060);
     let answers = [4_000, 4_500, 5_000, 6_000].map(|milliseconds| {
         let at = start + Duration::from_millis(milliseconds);
-        reset
-            .read(start + Duration::from_secs(4), &kernel.entry, true)
-            .read(at, &kernel.entry, true)
-            .answered()
+        reset.read(start + Duration::from_secs(4), &kernel.entry, 40).read(at, &kernel.entry, 40).answered()
     });
     assert_eq!(answers, [0, 5, 10, 20], "and it was not silent since");
 }
