@@ -247,6 +247,7 @@ fn weight(line: &str) -> Option<u32> {
 const FIRST_VIRTUAL: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
 const FIRST_REAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
+/// Without overload protection, which keepalived has not.
 fn tidegate_configuration(changed: &Changed) -> String {
     let check = format!("type = \"tcp\", interval = \"{INTERVAL:?}\", timeout = \"5s\", initially = \"up\"");
     let mut text = String::new();
@@ -254,7 +255,7 @@ fn tidegate_configuration(changed: &Changed) -> String {
         let _ = writeln!(
             text,
             "[[virtual_server]]\nname = \"vs{number}\"\ndataplane = \"ipvs\"\nlisten = \"{address}:80\"\n\
-             scheduler = \"wrr\"\ncheck = {{ {check} }}"
+             scheduler = \"wrr\"\ncheck = {{ {check} }}\noverload.mode = \"off\""
         );
         for (real_server, weight) in real_servers(pool, changed.contains(&number)) {
             let _ = writeln!(

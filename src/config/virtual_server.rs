@@ -46,7 +46,7 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     let (persistence, engine) = persistence(&mut table, dataplane, protocol);
     let quorum = table.take("quorum", integer(1..=u64::from(u32::MAX)));
     let hysteresis = table.take("hysteresis", integer(0..=u64::from(u32::MAX)));
-    let overload = overload(&mut table, dataplane);
+    let overload = overload(&mut table);
 
     let forwarding = forwarding::read(&mut table, dataplane, Forwarding::Nat);
     let port = ports_of_real_servers(&listen, protocol);
@@ -170,17 +170,14 @@ fn persistence_engine(
     table.take("engine", one_of(&[("sip", "sip")])).map(|it| it.value.into())
 }
 
-fn overload(table: &mut Table<'_>, dataplane: DataplaneKind) -> Mode {
-    let default = match dataplane {
-        DataplaneKind::Proxy => Mode::Protect,
-        // There it takes the thresholds that are configured for its own.
-        DataplaneKind::Ipvs => Mode::Off,
+fn overload(table: &mut Table<'_>) -> Mode {
+    let Some(mut table) = table.table("overload", "[virtual_server.overload]") else {
+        return Mode::default();
     };
-    let Some(mut table) = table.table("overload", "[virtual_server.overload]") else { return default };
     let modes = [("protect", Mode::Protect), ("observe", Mode::Observe), ("off", Mode::Off)];
     let mode = table.require("mode", one_of(&modes));
     table.finish();
-    mode.map_or(default, |it| it.value)
+    mode.map(|it| it.value).unwrap_or_default()
 }
 
 impl Context {

@@ -127,7 +127,9 @@ fn lan() -> Lan {
 }
 
 fn configuration() -> String {
-    let check = "scheduler = \"rr\"\ncheck = { type = \"tcp\", port = 80, interval = \"500ms\", timeout = \"400ms\" }";
+    // A server that returns takes its whole share at once.
+    let check = "scheduler = \"rr\"\noverload.mode = \"off\"\n\
+                 check = { type = \"tcp\", port = 80, interval = \"500ms\", timeout = \"400ms\" }";
     let pool = |address: &str, port: u16| SERVERS.map(|host| format!("address = \"{address}{host}:{port}\""));
     let service = |name: &str, keys: &str, pool: [String; 2]| {
         virtual_server(name, &format!("{keys}\n{check}"), &pool.each_ref().map(String::as_str))
