@@ -43,6 +43,10 @@ pub(super) struct Cap {
     trimmed: Option<(f64, f64)>,
     /// When checks or clients last said that the server is saturated.
     saturated: Option<Instant>,
+    /// So many checks in a row have.
+    times: u32,
+    /// When clients were refused last, and the cap before they were: in case there was nobody to let them in.
+    refused: Option<(Instant, Option<f64>)>,
     /// For how long the server has left clients without an answer, in seconds.
     silent: f64,
     /// Until when failed connects say nothing.
@@ -55,8 +59,8 @@ enum Phase {
     /// They are about the server as it is.
     #[default]
     Steady,
-    /// The server has more connections than the cap allows.
-    Settling,
+    /// The server has more connections than the cap allows, since then.
+    Settling(Instant),
     /// It has as many as it may, but those that end until then began when it was too full.
     Waiting(Instant),
 }
@@ -84,6 +88,7 @@ impl Cap {
     /// A check was answered, or given up, after so many seconds; a full backlog answers at once and tells no time.
     pub(super) fn check(&mut self, now: Instant, latency: Option<f64>, saturated: bool) {
         self.saturated = if saturated { Some(now) } else { self.saturated };
+        self.times = if saturated { self.times.saturating_add(1) } else { 0 };
         let Some(latency) = latency else { return };
         self.latency = Some(latency);
         if saturated {
@@ -118,7 +123,7 @@ impl Cap {
         self.listen(&moment, change);
         self.settle(&moment);
         match self.phase {
-            Phase::Settling => {}
+            Phase::Settling(_) => {}
             _ if refuses && moment.active > 1 => self.cut(&moment, true),
             Phase::Waiting(_) => {}
             Phase::Steady if moment.active > 1 && self.waits(&moment) => self.cut(&moment, false),
@@ -162,18 +167,40 @@ impl Cap {
     }
 
     fn settle(&mut self, moment: &Moment) {
-        if let (Phase::Settling, Some(limit)) = (self.phase, self.limit())
-            && moment.active <= limit.into()
-        {
-            let rest = self.rest(moment).unwrap_or_default().min(WAIT_MOST);
-            self.phase = Phase::Waiting(moment.now + Duration::from_secs_f64(rest));
+        let now = moment.now;
+        if let (Phase::Settling(since), Some(limit)) = (self.phase, self.limit) {
+            let has_come_down = self.limit().is_some_and(|limit| moment.active <= limit.into());
+            // Connections that last for hours do not go, and do no harm if checks are quick.
+            let bears = now.saturating_duration_since(since) >= SETTLING && self.is_calm(now);
+            if bears {
+                self.limit = Some(limit.max(moment.active as f64));
+            }
+            if has_come_down || bears {
+                let rest = self.rest(moment).unwrap_or_default().min(WAIT_MOST);
+                self.phase = Phase::Waiting(now + Duration::from_secs_f64(rest));
+            }
         }
         if let Phase::Waiting(until) = self.phase
-            && until <= moment.now
+            && until <= now
         {
-            self.phase = Phase::Steady;
-            (self.recent, self.steady) = (Recent::default(), Recent::default());
-            (self.latency, self.saturated) = (None, None);
+            self.begin_anew();
+        }
+    }
+
+    /// Nothing that was counted before is believed.
+    fn begin_anew(&mut self) {
+        self.phase = Phase::Steady;
+        (self.recent, self.steady) = (Recent::default(), Recent::default());
+        (self.latency, self.saturated) = (None, None);
+    }
+
+    /// The server is out of service: it had not been full when it refused clients.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        if let Some((at, before)) = self.refused.take()
+            && now.saturating_duration_since(at) < SETTLING
+        {
+            self.limit = before;
+            self.begin_anew();
         }
     }
 
@@ -194,13 +221,17 @@ impl Cap {
             self.limit.is_none_or(|limit| (moment.active as f64) < BINDING * limit) && !moment.shedding;
         // Whoever does not know what rest is like finds out after a deep cut.
         let unknown = self.at_rest.residence().is_none() && self.limit.is_some();
-        let calm = !self.recently_saturated(moment.now) && self.latency_ratio() < LATENCY_LOW;
-        (free || unknown) && calm && matches!(self.phase, Phase::Steady)
+        (free || unknown) && self.is_calm(moment.now) && matches!(self.phase, Phase::Steady)
+    }
+
+    /// Its checks do not wait.
+    fn is_calm(&self, now: Instant) -> bool {
+        !self.recently_saturated(now) && self.latency_ratio() < LATENCY_LOW
     }
 
     /// Its checks say that it has more than it can do at once.
     pub(super) fn checks_wait(&self, now: Instant) -> bool {
-        matches!(self.phase, Phase::Settling)
+        matches!(self.phase, Phase::Settling(_))
             || self.recently_saturated(now)
             || self.latency_ratio() > LATENCY_HIGH
     }
@@ -213,7 +244,8 @@ impl Cap {
         }
         let rest = self.rest(moment);
         let Some((residence, rest)) = self.recent.residence().zip(rest.or(self.least)) else {
-            return rest.is_none() && self.recently_saturated(moment.now);
+            // Nothing is known of it; once may be an accident.
+            return rest.is_none() && self.recently_saturated(moment.now) && self.times > 1;
         };
         // Where only the checks of others wait more is needed.
         let sure = if own { 1.0 } else { 2.0 };
@@ -224,8 +256,8 @@ impl Cap {
 
     /// The first cut trusts the most that the server has done lately, the next ones what it does now.
     fn cut(&mut self, moment: &Moment, refuses: bool) {
-        let now = moment.active as f64;
         let (active, rate) = (self.recent.active(), self.recent.rate());
+        let now = moment.active as f64;
         let held = match self.rest(moment) {
             Some(residence) if self.limit.is_none() => self.peak.max(rate) * residence,
             Some(residence) => (rate * residence).max(active * CUT_LEAST),
@@ -234,19 +266,24 @@ impl Cap {
                 least.min(now * CUT_UNKNOWN)
             }
         };
-        let most = now * if refuses { CUT_REFUSED } else { 1.0 };
+        let most = if refuses { now.max(active) * CUT_REFUSED } else { now };
+        if refuses {
+            let lately = |at: Instant| moment.now.saturating_duration_since(at) < SETTLING;
+            let before = self.refused.filter(|(at, _)| lately(*at)).map_or(self.limit, |(_, before)| before);
+            self.refused = Some((moment.now, before));
+        }
         let limit = (held + HEADROOM).min(most).min(self.limit.unwrap_or(f64::INFINITY)).max(1.0);
-        self.lower(limit);
+        self.lower(moment.now, limit);
         self.trimmed = None;
         if refuses {
             self.turned = None;
         }
     }
 
-    fn lower(&mut self, limit: f64) {
+    fn lower(&mut self, now: Instant, limit: f64) {
         self.limit = Some(limit);
         self.turned = Some(limit);
-        self.phase = Phase::Settling;
+        self.phase = Phase::Settling(now);
         self.calm = 0.0;
     }
 
@@ -256,7 +293,7 @@ impl Cap {
             return limit;
         }
         let Some((residence, rest)) = self.steady.residence().zip(self.rest(moment).or(self.least)) else {
-            return limit;
+            return if self.is_calm(moment.now) { self.grown(limit, seconds) } else { limit };
         };
         let share = 1.0 - rest / residence;
         let queue = self.steady.active() * share;
@@ -277,7 +314,7 @@ impl Cap {
         }
         // Half of it: a server beyond its knee has slowed down, and loses more than its queue.
         let trimmed = (limit * (1.0 - (share / 2.0).min(TRIM_MOST))).max(1.0);
-        self.lower(trimmed);
+        self.lower(moment.now, trimmed);
         trimmed
     }
 

@@ -123,3 +123,6 @@ pub(super) const ECHO: Duration = Duration::from_secs(10);
 
 /// When the checks of so many servers of a pool wait, a server's connections may tell before its own check does.
 pub(super) const WAITING_SHARE: f64 = 0.3;
+
+/// A server that has not come down to its cap after so long, and whose checks are quick, bears what it has.
+pub(super) const SETTLING: Duration = Duration::from_secs(30);

@@ -406,6 +406,7 @@ impl Guard {
     }
 
     fn let_go(&mut self, now: Instant) {
+        self.cap.let_go(now);
         self.let_go = true;
         self.stand = Stand::AsChecked;
         self.flap.fell(now);

@@ -40,9 +40,10 @@ impl Recent {
         2.0 / (self.rate() * self.span * self.weight).max(f64::MIN_POSITIVE).sqrt()
     }
 
-    /// In seconds; none while too little has ended.
+    /// In seconds; none while too little has ended, or all of it between two samples.
     pub(super) fn residence(&self) -> Option<f64> {
-        (self.rate * self.span >= COMPLETIONS_LEAST).then(|| self.active / self.rate)
+        let known = self.rate * self.span >= COMPLETIONS_LEAST && self.active > 0.0;
+        known.then(|| self.active / self.rate)
     }
 }
 

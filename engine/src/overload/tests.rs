@@ -451,3 +451,73 @@ fn where_clients_have_no_other_server_one_that_returns_takes_all_of_its_own() {
     revive(&mut bench, 1);
     assert_eq!((bench.cap(1), bench.weights()), (None, vec![10, 10, 10]));
 }
+
+/// Connections that last for hours.
+fn hold(bench: &mut Bench, connections: u64) {
+    bench.serve(1, connections, 0);
+    for _ in 0..20 {
+        bench.answer(1);
+        bench.sample();
+        bench.check(1, Passed);
+    }
+}
+
+#[test]
+fn one_late_check_caps_nobody_of_whom_nothing_is_known() {
+    let mut bench = Bench::new(1);
+    hold(&mut bench, 100);
+    bench.check(1, AnswerTimeout);
+    bench.answer(1);
+    bench.sample();
+    assert_eq!(bench.cap(1), None);
+    bench.check(1, AnswerTimeout);
+    bench.answer(1);
+    bench.sample();
+    assert!(bench.cap(1).is_some_and(|cap| cap < 70));
+    // They do not go, checks are quick again: it bears them, and more.
+    for _ in 0..4 {
+        hold(&mut bench, 0);
+    }
+    assert!(bench.cap(1).unwrap() >= 100, "{:?}", bench.cap(1));
+    for _ in 0..10 {
+        let room = u64::from(bench.cap(1).unwrap()).saturating_sub(bench.load(1).active);
+        hold(&mut bench, room);
+    }
+    assert!(bench.cap(1).unwrap() >= 110, "{:?}", bench.cap(1));
+}
+
+#[test]
+fn a_server_that_goes_away_while_it_serves_its_last_clients_returns_as_it_was() {
+    let mut bench = Bench::new(2);
+    bench.run(20, &[(1, 100), (2, 100)]);
+    for left in (1..=9).rev() {
+        bench.refuse(1, 20);
+        bench.serve(1, 0, bench.load(1).active - left * 10);
+        bench.sample();
+    }
+    assert!(bench.cap(1).is_some());
+    bench.serve(1, 0, 10);
+    for _ in 0..6 {
+        bench.refuse(1, 20);
+        bench.sample();
+        bench.check(1, Refused);
+    }
+    assert_eq!(bench.weights(), [0, 10]);
+    revive(&mut bench, 1);
+    bench.run(25, &[(1, 100), (2, 100)]);
+    assert_eq!(bench.cap(1), None);
+}
+
+#[test]
+fn who_is_never_seen_with_a_connection_has_no_residence() {
+    let mut bench = Bench::new(1);
+    for _ in 0..100 {
+        bench.serve(1, 20, 20);
+        bench.sample();
+    }
+    bench.serve(1, 50, 0);
+    bench.sample();
+    bench.check_after(1, Passed, SECOND);
+    bench.sample();
+    assert!(bench.cap(1).is_none_or(|cap| cap > 10), "{:?}", bench.cap(1));
+}

@@ -90,6 +90,12 @@ impl Bench {
         self.loads.values_mut().for_each(|it| (it.established, it.bytes_out) = (None, None));
     }
 
+    /// It sends something to those it has.
+    pub(super) fn answer(&mut self, host: u8) {
+        let load = self.loads.get_mut(&host).unwrap();
+        load.bytes_out = load.bytes_out.map(|it| it + 1);
+    }
+
     /// No handshakes, but answers pass the dataplane.
     pub(super) fn datagrams(&mut self) {
         self.loads.values_mut().for_each(|it| it.established = None);
