@@ -74,13 +74,13 @@ fn version(version: HttpVersion) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::StatusRange;
 
-    fn spec() -> HttpSpec {
+    pub(in crate::http) fn spec() -> HttpSpec {
         HttpSpec {
             tls: None,
             version: HttpVersion::Http11,

@@ -11,8 +11,15 @@ use bytes::{Buf, Bytes};
 use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::MAX_HEADER;
 use crate::trace::Trace;
 use crate::{HttpSpec, Outcome, Target};
+
+/// What an answer may have beside its header and its body, such as interim answers (RFC 9110 §15.2), in bytes: hyper
+/// passes over any number of these.
+const BESIDE: usize = 64 << 10;
+/// Reads, of at most [`MAX_HEADER`], before other checks have their turn.
+const TURN: usize = 4;
 
 /// To be polled whenever the socket may have more to read.
 pub(crate) struct Resumed {
@@ -22,13 +29,26 @@ pub(crate) struct Resumed {
 }
 
 impl Resumed {
-    /// `socket` does not block, and `received` came over it.
-    pub(crate) fn new(socket: Socket, received: Bytes, target: Target, spec: HttpSpec) -> Self {
-        let (trace, rest) = (Trace::new(), Rest { socket, received, asked: false, reader: None });
+    /// `socket` does not block, and `received` came over it. `again` has this polled once more after others, though
+    /// nothing new comes.
+    pub(crate) fn new(
+        socket: Socket,
+        received: Bytes,
+        target: Target,
+        spec: HttpSpec,
+        again: impl Fn(&Socket) -> io::Result<()> + Send + Unpin + 'static,
+    ) -> Self {
+        let trace = Trace::new();
+        let most = MAX_HEADER + BESIDE + spec.body.as_ref().map_or(0, |_| spec.max_body);
+        let own = trace.clone();
+        let rest =
+            Rest { socket, received, asked: false, reader: None, size: 0, most, reads: 0, again, trace: own };
         let own = trace.clone();
         let exchange = Box::pin(async move {
-            let (Ok(outcome) | Err(outcome)) = super::exchange(rest, &target, &spec, &own).await;
-            outcome
+            match super::exchange(rest, &target, &spec, &own).await {
+                Ok(outcome) => outcome,
+                Err(outcome) => own.rejected().unwrap_or(outcome),
+            }
         });
         Self { exchange, woken: Arc::default(), trace }
     }
@@ -65,14 +85,29 @@ impl Wake for Woken {
 
 /// The rest of a connection: what hyper writes is the request, which has been sent. It takes nothing for the answer
 /// before that.
-struct Rest {
+struct Rest<A> {
     socket: Socket,
     received: Bytes,
     asked: bool,
     reader: Option<Waker>,
+    /// Bytes read from the socket, and the most that they may be.
+    size: usize,
+    most: usize,
+    /// In this turn.
+    reads: usize,
+    again: A,
+    trace: Trace,
 }
 
-impl AsyncRead for Rest {
+impl<A> Rest<A> {
+    fn too_large(&self) -> io::Error {
+        let first = self.trace.first().map(|first| format!("; it begins with {first}")).unwrap_or_default();
+        self.trace.reject(format!("the answer is larger than {} bytes{first}", self.most));
+        io::ErrorKind::FileTooLarge.into()
+    }
+}
+
+impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -88,9 +123,22 @@ impl AsyncRead for Rest {
             self.received.advance(size);
             return Poll::Ready(Ok(()));
         }
-        match (&self.socket).read(buffer.initialize_unfilled()) {
+        if self.size > self.most {
+            return Poll::Ready(Err(self.too_large()));
+        }
+        if self.reads == TURN {
+            self.reads = 0;
+            return match (self.again)(&self.socket) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            };
+        }
+        self.reads += 1;
+        let room = buffer.remaining().min(MAX_HEADER);
+        match (&self.socket).read(buffer.initialize_unfilled_to(room)) {
             Ok(size) => {
                 buffer.advance(size);
+                self.size += size;
                 Poll::Ready(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -99,7 +147,7 @@ impl AsyncRead for Rest {
     }
 }
 
-impl AsyncWrite for Rest {
+impl<A: Unpin> AsyncWrite for Rest<A> {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.asked = true;
         if let Some(reader) = self.reader.take() {
@@ -114,5 +162,55 @@ impl AsyncWrite for Rest {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use regex::Regex;
+    use socket2::{Domain, Type};
+
+    use super::super::plain::tests::spec;
+    use super::*;
+    use crate::Body;
+
+    #[test]
+    fn interim_answers_without_end() {
+        let (socket, mut server) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let server = std::thread::spawn(move || {
+            let bytes = interim.repeat(1000);
+            // 5 MB at most, so that this ends in any case.
+            (0..200).any(|_| server.write_all(bytes.as_bytes()).is_err())
+        });
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let again = move |_: &Socket| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        let target = Target { address: "192.0.2.1:80".parse().unwrap(), bind: None, fwmark: None };
+        let body = Some(Body::Matches(Regex::new("x").unwrap()));
+        let spec = HttpSpec { body, max_body: 1 << 20, ..spec() };
+        let mut resumed = Resumed::new(socket, interim.into(), target, spec, again);
+        let outcome = loop {
+            if let Some(outcome) = resumed.poll() {
+                break outcome;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let Outcome::WrongAnswer(text) = outcome else { panic!("{outcome:?}") };
+        assert!(
+            text.starts_with("the answer is larger than 1179648 bytes; it begins with \"HTTP/1.1 100 "),
+            "{text}"
+        );
+        assert!(turns.load(Ordering::Relaxed) >= 4, "others have their turns");
+        drop(resumed);
+        assert!(server.join().unwrap(), "the rest is not read");
     }
 }

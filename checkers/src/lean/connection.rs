@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(super) struct Connection {
     /// None once hyper has it.
     socket: Option<Socket>,
     step: At,
+    epoll: Arc<OwnedFd>,
+    token: u64,
 }
 
 enum At {
@@ -35,11 +38,11 @@ enum At {
 
 impl Connection {
     /// Its events have this token.
-    pub(super) fn open(target: &Target, epoll: &OwnedFd, token: usize) -> Result<Self, Outcome> {
+    pub(super) fn open(target: &Target, epoll: &Arc<OwnedFd>, token: u64) -> Result<Self, Outcome> {
         let socket = socket::connecting(target, true)?;
-        epoll::add(epoll, &socket, EventData::new_u64(token as u64), EVENTS)
+        epoll::add(epoll, &socket, EventData::new_u64(token), EVENTS)
             .map_err(|error| failure::own(&error.into(), "watch a socket"))?;
-        Ok(Self { socket: Some(socket), step: At::Connecting })
+        Ok(Self { socket: Some(socket), step: At::Connecting, epoll: Arc::clone(epoll), token })
     }
 
     /// The outcome, if there is one by now; `buffer` is for whoever needs it for a moment.
@@ -125,7 +128,11 @@ impl Connection {
         }
         let Some(socket) = self.socket.take() else { return Ok(None) };
         let received = Bytes::copy_from_slice(received);
-        let mut resumed = Box::new(Resumed::new(socket, received, *target, spec.clone()));
+        let (epoll, token) = (Arc::clone(&self.epoll), self.token);
+        // What there is to read is an event anew.
+        let again =
+            move |socket: &Socket| Ok(epoll::modify(&epoll, socket, EventData::new_u64(token), EVENTS)?);
+        let mut resumed = Box::new(Resumed::new(socket, received, *target, spec.clone(), again));
         let outcome = resumed.poll();
         self.step = At::Resumed(resumed);
         Ok(outcome)
