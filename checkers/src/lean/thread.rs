@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use slab::Slab;
 use tokio::sync::mpsc;
@@ -29,10 +29,13 @@ const STARTS: usize = 64;
 /// The shortest wait for what comes by itself, so that checks that are due one after the other begin together: waking
 /// up costs as much as a tenth of a check.
 const GRAIN: Duration = Duration::from_millis(5);
+/// How far over its deadline a check may be while there are more events than can be taken at once.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Room for the beginning of an answer.
 const BUFFER: usize = 8 << 10;
-/// The token of whoever wakes the thread, and the first of raw sockets; those of checks are small.
-const WAKE: u64 = 1 << 32;
+/// The token of whoever wakes the thread, and the first of raw sockets. That of a check is its place, and above that
+/// its [generation](Thread::generation).
+const WAKE: u64 = 1 << 63;
 const RAW: u64 = WAKE + 1;
 
 pub(super) struct Thread {
@@ -43,11 +46,14 @@ pub(super) struct Thread {
     /// Whose turn has come.
     due: VecDeque<u64>,
     running: Slab<Running>,
+    /// Of the latest check, 31 bits. A socket that has been closed here may live on for a moment in a child that is
+    /// being forked: what happens to it then is not to be taken for an event of the next check in the same place.
+    generation: u64,
     /// Of the running ones.
     deadlines: BTreeSet<(Instant, usize)>,
     half_open: HalfOpen,
     outbox: Outbox,
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     inbox: Receiver<(Probes, usize)>,
     wake: Arc<OwnedFd>,
     stats: Arc<Mutex<Stats>>,
@@ -58,6 +64,7 @@ struct Running {
     probe: Arc<Probe>,
     start: Instant,
     deadline: Instant,
+    generation: u64,
     asked: Asked,
 }
 
@@ -83,10 +90,11 @@ impl Thread {
             probes: HashMap::new(),
             due: VecDeque::new(),
             running: Slab::new(),
+            generation: 0,
             deadlines: BTreeSet::new(),
             half_open: HalfOpen::default(),
             outbox: Outbox::new(observations),
-            epoll,
+            epoll: Arc::new(epoll),
             inbox,
             wake,
             stats,
@@ -106,17 +114,8 @@ impl Thread {
                 Err(_) => return,
             }
             let now = clock::now();
-            for event in &events {
-                match event.data.u64() {
-                    WAKE if self.update(now) => {}
-                    WAKE => return,
-                    token @ RAW.. => self.hear(now, (token - RAW) as usize),
-                    token => self.ready(now, token as usize, event.flags),
-                }
-            }
-            // Answers that have not been looked at yet are not too late.
-            if events.len() < BATCH {
-                self.expire(now);
+            if !self.look(now, &events) {
+                return;
             }
             self.handle(now, Input::Tick);
             self.begin();
@@ -125,6 +124,22 @@ impl Thread {
             }
             *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.schedule.stats();
         }
+    }
+
+    /// What has happened by now. False: it is to end.
+    fn look(&mut self, now: Instant, events: &[Event]) -> bool {
+        for event in events {
+            match event.data.u64() {
+                WAKE if self.update(now) => {}
+                WAKE => return false,
+                token @ RAW.. => self.hear(now, (token - RAW) as usize),
+                token => self.ready(now, token, event.flags),
+            }
+        }
+        // Answers that have not been looked at yet are not too late, but they do not keep others waiting for ever.
+        let patience = if events.len() < BATCH { Duration::ZERO } else { PATIENCE };
+        self.expire(now, patience);
+        true
     }
 
     /// How long to wait for events; none: until there is one.
@@ -205,23 +220,30 @@ impl Thread {
     fn ask(&mut self, probe: Arc<Probe>, start: Instant) -> Result<(), Outcome> {
         let place = self.running.vacant_entry();
         let token = place.key();
+        self.generation = (self.generation + 1) % (1 << 31);
+        let generation = self.generation;
         let asked = if let Spec::TcpHalfOpen = *probe.spec {
             Asked::HalfOpen(self.half_open.ask(&self.epoll, RAW, token, &probe.target)?)
         } else {
-            Asked::Connection(Connection::open(&probe.target, &self.epoll, token)?)
+            Asked::Connection(Connection::open(&probe.target, &self.epoll, generation << 32 | token as u64)?)
         };
         let deadline = start + probe.timeout;
         self.deadlines.insert((deadline, token));
-        place.insert(Running { probe, start, deadline, asked });
+        place.insert(Running { probe, start, deadline, generation, asked });
         Ok(())
     }
 
-    fn ready(&mut self, now: Instant, token: usize, flags: EventFlags) {
+    fn ready(&mut self, now: Instant, event: u64, flags: EventFlags) {
+        let token = event as u32 as usize;
         // It may have been stopped since the kernel has said so.
-        let Some(Running { probe, asked: Asked::Connection(connection), .. }) = self.running.get_mut(token)
+        let Some(Running { probe, generation, asked: Asked::Connection(connection), .. }) =
+            self.running.get_mut(token)
         else {
             return;
         };
+        if *generation != event >> 32 {
+            return;
+        }
         if let Some(outcome) = connection.ready(flags, &probe.target, &probe.spec, &mut self.buffer) {
             self.end(now, token, outcome);
         }
@@ -233,9 +255,9 @@ impl Thread {
         }
     }
 
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, now: Instant, patience: Duration) {
         while let Some(&(deadline, token)) = self.deadlines.first()
-            && deadline <= now
+            && deadline + patience <= now
         {
             let Running { probe, asked, .. } = &self.running[token];
             let timed_out = || match asked {
@@ -265,5 +287,75 @@ impl Thread {
         let latency = now.saturating_duration_since(start);
         self.outbox.put(Observation { probe: probe.id, outcome, latency });
         self.handle(now, Input::Finished(probe.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use rustix::event::{EventfdFlags, eventfd};
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::Target;
+
+    fn thread() -> (Thread, mpsc::Receiver<Vec<Observation>>) {
+        let (settings, inbox) =
+            (Settings { max_concurrent: 9, threads: 1, seed: 1 }, std::sync::mpsc::channel().1);
+        let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap());
+        let (sender, receiver) = mpsc::channel(1);
+        let thread = Thread::new(Share::Connecting(0), settings, inbox, (wake, Arc::default()), sender);
+        (thread.unwrap(), receiver)
+    }
+
+    fn probe(address: SocketAddr) -> Arc<Probe> {
+        let target = Target { address, bind: None, fwmark: None };
+        let time = Duration::from_secs(5);
+        Arc::new(Probe { id: 1, target, spec: Arc::new(Spec::Tcp), interval: time, timeout: time })
+    }
+
+    /// A server whose queue is full, so that no connection comes to be; and what keeps it so.
+    fn silent() -> (SocketAddr, impl Sized) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        (address, (TcpStream::connect(address).unwrap(), listener))
+    }
+
+    #[test]
+    fn an_event_of_the_check_before() {
+        let (mut thread, _receiver) = thread();
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        thread.ask(probe(live.local_addr().unwrap()), clock::now()).unwrap();
+        let mut events = Vec::with_capacity(9);
+        epoll::wait(&thread.epoll, spare_capacity(&mut events), None).unwrap();
+        let event = events[0];
+        drop(thread.remove(0));
+
+        let (address, _full) = silent();
+        thread.ask(probe(address), clock::now()).unwrap();
+        assert!(thread.running.contains(0), "it has the same place");
+        thread.ready(clock::now(), event.data.u64(), event.flags);
+        assert!(thread.running.contains(0), "nothing has been heard of this one");
+    }
+    #[test]
+    fn no_end_of_events() {
+        let (mut thread, _receiver) = thread();
+        let (address, _full) = silent();
+        let start = clock::now();
+        thread.ask(probe(address), start).unwrap();
+        let deadline = start + Duration::from_secs(5);
+        let nobodys = Event { flags: EventFlags::OUT, data: EventData::new_u64(1 << 20) };
+        let events = [nobodys; BATCH];
+        assert!(thread.look(deadline + Duration::from_millis(99), &events));
+        assert!(thread.running.contains(0), "its answer may be among the next");
+        assert!(thread.look(deadline + Duration::from_millis(100), &events));
+        assert!(thread.running.is_empty());
+
+        thread.ask(probe(address), start).unwrap();
+        assert!(thread.look(deadline, &events[1..]));
+        assert!(thread.running.is_empty());
     }
 }
