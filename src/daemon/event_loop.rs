@@ -270,7 +270,7 @@ impl EventLoop {
     fn observe(&mut self, now: Instant, batch: Vec<Observation>) {
         for observation in batch {
             let Observation { probe, outcome, latency } = observation;
-            self.heard(now, probe);
+            self.heard(now, probe, &outcome);
             let target = || self.probes.target(probe).map(tracing::field::display);
             debug!(target = target(), ?outcome, latency_ms = latency.as_secs_f64() * 1e3, "check ended");
             if let tidegate_checkers::Outcome::NotRun(reason) = &outcome {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_checkers::Probe;
+use tidegate_checkers::{Outcome, Probe};
 use tidegate_engine::ProbeId;
 use tracing::{error, info};
 
@@ -52,8 +52,11 @@ impl Silence {
         self.silent = self.watched.iter().filter(|it| it.silent).count();
     }
 
-    /// Something came of this probe. If it was silent: for how long.
-    pub(super) fn heard(&mut self, now: Instant, id: u64) -> Option<Duration> {
+    /// Something came of this probe, which is no result if it could not be run. If it was silent: for how long.
+    pub(super) fn heard(&mut self, now: Instant, id: u64, outcome: &Outcome) -> Option<Duration> {
+        if matches!(outcome, Outcome::NotRun(_)) {
+            return None;
+        }
         let at = self.watched.binary_search_by_key(&id, |it| it.id).ok()?;
         let watched = &mut self.watched[at];
         let last = watched.last.replace(now);
@@ -75,7 +78,7 @@ impl Silence {
         let stopped = since.saturating_sub(PERIOD * 2);
         let mut fallen = Vec::new();
         for watched in &mut self.watched {
-            let last = *watched.last.get_or_insert(now) + stopped;
+            let last = (*watched.last.get_or_insert(now) + stopped).min(now);
             watched.last = Some(last);
             let age = now.saturating_duration_since(last);
             if age > watched.limit && !watched.silent {
@@ -100,9 +103,9 @@ impl Silence {
 }
 
 impl EventLoop {
-    /// To be called for each result of a check.
-    pub(super) fn heard(&mut self, now: Instant, probe: u64) {
-        let Some(age) = self.runner.silence.heard(now, probe) else { return };
+    /// To be called for each outcome of a check.
+    pub(super) fn heard(&mut self, now: Instant, probe: u64, outcome: &Outcome) {
+        let Some(age) = self.runner.silence.heard(now, probe, outcome) else { return };
         for it in self.silent_check(probe, age) {
             let SilentCheck { virtual_server, real_server, check, age_seconds } = it;
             info!(virtual_server, %real_server, check, age_seconds, "the check gives results again");
@@ -171,7 +174,7 @@ mod tests {
         let (mut silence, start) = watching(&[1, 2]);
         for second in 1..=10 {
             let now = start + second * SECOND;
-            assert_eq!(silence.heard(now, 1), None);
+            assert_eq!(silence.heard(now, 1, &Outcome::Refused), None);
             let fallen = silence.look(now);
             assert_eq!(fallen, if second == 6 { vec![(2, 6 * SECOND)] } else { vec![] }, "{second}");
         }
@@ -179,8 +182,8 @@ mod tests {
             (silence.count(), silence.all(start + 10 * SECOND).collect()),
             (1, vec![(2, 10 * SECOND)])
         );
-        assert_eq!(silence.heard(start + 11 * SECOND, 2), Some(11 * SECOND));
-        assert_eq!(silence.heard(start + 12 * SECOND, 2), None);
+        assert_eq!(silence.heard(start + 11 * SECOND, 2, &Outcome::Refused), Some(11 * SECOND));
+        assert_eq!(silence.heard(start + 12 * SECOND, 2, &Outcome::Refused), None);
         assert_eq!(silence.count(), 0);
     }
 
@@ -194,8 +197,8 @@ mod tests {
         silence.renew(&[probe(2), probe(4)]);
         assert_eq!(silence.count(), 1);
         assert_eq!(silence.look(start + 7 * SECOND), []);
-        assert_eq!(silence.heard(start + 8 * SECOND, 3), None, "it is gone");
-        assert_eq!(silence.heard(start + 8 * SECOND, 2), Some(8 * SECOND));
+        assert_eq!(silence.heard(start + 8 * SECOND, 3, &Outcome::Refused), None, "it is gone");
+        assert_eq!(silence.heard(start + 8 * SECOND, 2, &Outcome::Refused), Some(8 * SECOND));
     }
 
     #[test]
@@ -207,5 +210,28 @@ mod tests {
             assert_eq!(silence.look(resumed + second * SECOND), []);
         }
         assert_eq!(silence.look(resumed + 4 * SECOND).len(), 1);
+    }
+
+    #[test]
+    fn a_check_that_can_never_be_run_is_silent() {
+        let (mut silence, start) = watching(&[1]);
+        let not_run = Outcome::NotRun("no descriptor".into());
+        for second in 1..=6 {
+            let now = start + second * SECOND;
+            assert_eq!(silence.heard(now, 1, &not_run), None);
+            assert_eq!(silence.look(now).len(), usize::from(second == 6), "{second}");
+        }
+        assert_eq!(silence.heard(start + 7 * SECOND, 1, &not_run), None, "nothing is known yet");
+        assert_eq!(silence.heard(start + 8 * SECOND, 1, &Outcome::Refused), Some(8 * SECOND));
+    }
+
+    #[test]
+    fn a_result_that_is_taken_in_after_a_pause_is_no_newer_than_now() {
+        let (mut silence, start) = watching(&[1]);
+        let resumed = start + Duration::from_secs(3600);
+        assert_eq!(silence.heard(resumed, 1, &Outcome::Refused), None);
+        for second in 0..=6 {
+            assert_eq!(silence.look(resumed + second * SECOND).len(), usize::from(second == 6), "{second}");
+        }
     }
 }
