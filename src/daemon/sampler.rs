@@ -93,7 +93,7 @@ fn traffic(it: &VirtualServer, counters: &Counters) -> Traffic {
         turned_away: refused.sum::<u64>() + given_away.unwrap_or(0),
         real_servers: counted
             .iter()
-            .filter(|(address, _)| is_pool(address))
+            .filter(|(address, counted)| is_pool(address) && can_tell(it, counted))
             .map(|(address, counted)| load(it, **address, counted))
             .collect(),
     }
@@ -108,6 +108,13 @@ fn of_group<'a>(
     mine.map(|((_, address), counted)| (address, counted)).collect()
 }
 
+/// Whether anything that was counted says that a server lives. To the kernel any client's datagram makes an entry, so of
+/// UDP only answers do, and where they go another way the server is not sampled.
+fn can_tell(it: &VirtualServer, counted: &DestinationCounters) -> bool {
+    let is_udp = |key: &Listen| matches!(key, Listen::Address { protocol: Protocol::Udp, .. });
+    counted.answered.is_some() || !it.listen.iter().any(is_udp)
+}
+
 fn load(it: &VirtualServer, address: SocketAddr, counted: &DestinationCounters) -> Load {
     let kind = it.dataplane.kind();
     // A datagram that was sent says nothing of who is there.
@@ -120,5 +127,33 @@ fn load(it: &VirtualServer, address: SocketAddr, counted: &DestinationCounters) 
         failed: counted.connect_failures,
         established: shakes_hands.then_some(counted.connections),
         bytes_out: counted.answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What the engine is told of a server on IPVS that has been sent connections or datagrams.
+    fn sampled(protocol: &str, answered: Option<u64>) -> Vec<Load> {
+        let text = format!(
+            "[[virtual_server]]\nname = \"dns\"\nlisten = \"192.0.2.100:53\"\nprotocol = \"{protocol}\"\n\
+             dataplane = \"ipvs\"\nforwarding = \"direct\"\ncheck.type = \"none\"\noverload.mode = \"protect\"\n\
+             real_server = [{{ address = \"192.0.2.1:53\" }}]\n"
+        );
+        let model = crate::config::parse(Path::new("test.toml"), &text).unwrap();
+        let place = ("dns".into(), model.virtual_servers[0].real_servers[0].address);
+        let counted = DestinationCounters { active: 7, begun: 9, answered, ..DestinationCounters::default() };
+        let destinations = [(place, counted)].into();
+        traffic(&model.virtual_servers[0], &Counters { destinations, ..Counters::default() }).real_servers
+    }
+
+    #[test]
+    fn datagrams_to_a_server_whose_answers_are_not_seen_say_nothing_for_it() {
+        assert_eq!(sampled("udp", None), []);
+        assert_eq!(sampled("udp", Some(0)).len(), 1);
+        assert_eq!(sampled("tcp", None)[0].active, 7, "only handshakes make these");
     }
 }
