@@ -179,12 +179,13 @@ impl Dataplane for IpvsDataplane {
 
 impl Drop for IpvsDataplane {
     fn drop(&mut self) {
-        let remove = |(key, _): (&ServiceKey, &Service)| translate::key(key).map(Request::RemoveService);
-        let requests: Vec<_> = self.to_clear().filter_map(remove).collect();
-        self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
+        // First what nobody else would put right.
         if let Err(error) = self.lift() {
             complain(error);
         }
+        let remove = |(key, _): (&ServiceKey, &Service)| translate::key(key).map(Request::RemoveService);
+        let requests: Vec<_> = self.to_clear().filter_map(remove).collect();
+        self.request(&requests).into_iter().filter_map(Result::err).for_each(complain);
     }
 }
 
@@ -252,11 +253,7 @@ impl IpvsDataplane {
 
     /// The services that do not outlive the director.
     fn to_clear(&self) -> impl Iterator<Item = (&ServiceKey, &Service)> {
-        let clears = |service: &Service| match &service.attributes.dataplane {
-            config::Dataplane::Ipvs(options) => options.on_stop == OnStop::Clear,
-            config::Dataplane::Proxy(_) => false,
-        };
-        self.ours.iter().map(|(key, service)| (key, &**service)).filter(move |(_, service)| clears(service))
+        self.ours.iter().map(|(key, service)| (key, &**service)).filter(|(_, service)| is_cleared(service))
     }
 
     /// Those of ours that are there, without their destinations.
@@ -308,6 +305,14 @@ impl IpvsDataplane {
         let answer = ask(&mut connection).map_err(|error| Error(error.to_string()))?;
         self.connection = Some(connection);
         Ok(answer)
+    }
+}
+
+/// Whether it does not outlive the director.
+fn is_cleared(service: &Service) -> bool {
+    match &service.attributes.dataplane {
+        config::Dataplane::Ipvs(options) => options.on_stop == OnStop::Clear,
+        config::Dataplane::Proxy(_) => false,
     }
 }
 

@@ -64,8 +64,8 @@ const PAUSE: u32 = 2;
 const QUEUE: usize = 64;
 // How often the thread looks whether all of the dataplane is still there.
 const LOOK: Duration = Duration::from_secs(1);
-// A dataplane that hangs does not keep the process from ending.
-const END: Duration = Duration::from_secs(5);
+// A dataplane that hangs does not keep the process from ending; a large table takes seconds to read and take back.
+const END: Duration = Duration::from_secs(20);
 
 impl Reconciler {
     /// Starts the thread. Reports arrive after the first round and when the set of errors changes; a report that the receiver has no room

@@ -59,14 +59,13 @@ impl IpvsDataplane {
         self.regulator.has_work(&self.ours).then_some(self.enforcement.interval)
     }
 
-    /// Takes all thresholds back: nobody would set them anew, and they would close servers as soon as connections end.
+    /// Takes the thresholds of services that outlive the director back: nobody would set them anew, and they would close
+    /// servers as soon as connections end. The first of the errors.
     pub(super) fn lift(&mut self) -> Result<(), Error> {
-        let mut requests = Vec::new();
-        for key in self.regulated().flatten() {
+        each(self.regulator.to_lift(&self.ours), |key| {
             let destinations = self.destinations(&key)?;
-            requests.extend(regulator::lift(&key, &destinations));
-        }
-        self.request(&requests).into_iter().collect()
+            self.request(&regulator::lift(&key, &destinations)).into_iter().collect()
+        })
     }
 
     fn regulated(&self) -> std::vec::IntoIter<Vec<ServiceKey>> {
@@ -103,5 +102,25 @@ impl IpvsDataplane {
             _ => {}
         }
         self.enforcement.error = error;
+    }
+}
+
+/// Goes on after an error, and tells the first.
+fn each<T>(items: impl IntoIterator<Item = T>, act: impl FnMut(T) -> Result<(), Error>) -> Result<(), Error> {
+    items.into_iter().map(act).fold(Ok(()), Result::and)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_that_cannot_be_read_keeps_no_other_from_being_lifted() {
+        let mut asked = Vec::new();
+        let result = each(1..=4, |service| {
+            asked.push(service);
+            if service % 2 == 0 { Err(Error(service.to_string())) } else { Ok(()) }
+        });
+        assert_eq!((asked, result), (vec![1, 2, 3, 4], Err(Error("2".into()))));
     }
 }

@@ -20,7 +20,7 @@ use tidegate_ipvs::Request;
 use tidegate_ipvs::table as ipvs;
 
 use super::meter::Meter;
-use super::{Destinations, translate};
+use super::{Destinations, is_cleared, translate};
 use crate::config::Protocol;
 use crate::dataplane::table::{Destination, Service, ServiceKey, Table};
 
@@ -66,6 +66,12 @@ impl Regulator {
         ours.iter()
             .filter(move |(key, service)| is_regulated(key, service) && (has_caps(service) || had_caps(*key)))
             .map(|(key, service)| (*key, &**service))
+    }
+
+    /// Of them those that outlive the director.
+    pub(super) fn to_lift(&self, ours: &Table) -> Vec<ServiceKey> {
+        let services = self.services(ours).filter(|(_, service)| !is_cleared(service));
+        services.map(|(key, _)| key).collect()
     }
 
     pub(super) fn has_work(&self, ours: &Table) -> bool {

@@ -280,3 +280,21 @@ fn who_only_resets_answers_nothing() {
     });
     assert_eq!(answers, [0, 5, 10, 20], "and it was not silent since");
 }
+
+#[test]
+fn thresholds_are_lifted_where_services_outlive_the_director() {
+    let other = |host| Listen::Address { protocol: Protocol::Tcp, address: address(host) };
+    let mut cleared = protected(6);
+    if let Dataplane::Ipvs(options) = &mut Arc::make_mut(&mut cleared).attributes.dataplane {
+        options.on_stop = OnStop::Clear;
+    }
+    let ours = Table::from([(key(), protected(6)), (other(101), cleared), (other(102), protected(0))]);
+    let mut regulator = Regulator::default();
+    assert_eq!(regulator.to_lift(&ours), [key()]);
+
+    // One that has no cap any more still has its threshold.
+    let mut kernel = Kernel::new(4, Duration::from_millis(400));
+    kernel.entry.destination.upper_threshold = 6;
+    regulator.read(kernel.now, &other(102), &kernel.destinations());
+    assert_eq!(regulator.to_lift(&ours), [key(), other(102)]);
+}
