@@ -41,7 +41,7 @@ impl HalfOpen {
         Ok(Asked { socket, sequence })
     }
 
-    /// Sends what is in the batches; the checks whose SYN could not be sent.
+    /// Sends what there is room for of the batches; the checks whose SYN could not be sent.
     pub(crate) fn send(&mut self) -> Vec<(usize, Outcome)> {
         self.sockets.iter_mut().flat_map(|(_, socket)| socket.send()).collect()
     }
@@ -49,6 +49,17 @@ impl HalfOpen {
     /// The checks whose answers have come to this socket.
     pub(crate) fn hear(&mut self, socket: usize) -> Vec<(usize, Outcome)> {
         self.sockets.get_mut(socket).map(|(_, socket)| socket.hear()).unwrap_or_default()
+    }
+
+    /// What it means that the time is over.
+    pub(crate) fn timed_out(&self, asked: Asked) -> Outcome {
+        let socket = self.sockets.get(asked.socket);
+        socket.map_or(Outcome::ConnectTimeout, |(_, socket)| socket.timed_out(asked.sequence))
+    }
+
+    /// Whether some SYNs wait for room, to be [sent](Self::send) soon.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.sockets.iter().any(|(_, socket)| socket.is_behind())
     }
 
     /// Nobody waits any more.

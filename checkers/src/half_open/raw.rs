@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::segment::{self, Kind, Packet};
@@ -28,6 +29,8 @@ const BATCHES: usize = 16;
 const HEADERS: usize = 120;
 /// Room for the answers that come while the thread does something else, in bytes.
 const BUFFER: usize = 4 << 20;
+/// Room for SYNs that wait for a neighbour's link-layer address, in bytes; each takes somewhat less than 1 KiB.
+const UNSENT: usize = 32 << 20;
 
 #[derive(Debug)]
 pub(super) struct Raw {
@@ -40,17 +43,21 @@ pub(super) struct Raw {
     /// By sequence number.
     waiting: HashMap<u32, Asked>,
     batch: Vec<Syn>,
+    /// For this batch.
+    sources_are_new: bool,
 }
 
 #[derive(Debug)]
 struct Asked {
     token: usize,
     server: SocketAddr,
+    sent: bool,
 }
 
 #[derive(Debug)]
 struct Syn {
     token: usize,
+    sequence: u32,
     server: SocketAddr,
     packet: Packet,
 }
@@ -66,6 +73,10 @@ impl Raw {
         if v4 { socket.set_header_included_v4(true) } else { socket.set_header_included_v6(true) }
             .map_err(own)?;
         socket.set_recv_buffer_size(BUFFER).map_err(own)?;
+        // Over net.core.wmem_max only with CAP_NET_ADMIN.
+        set_socket_send_buffer_size_force(&socket, UNSENT)
+            .or_else(|_| set_socket_send_buffer_size(&socket, UNSENT))
+            .map_err(|error| own(error.into()))?;
         let sources = Sources::open(domain).map_err(own)?;
         if let Some(mark) = mark {
             for socket in [&socket, sources.router()] {
@@ -73,7 +84,8 @@ impl Raw {
             }
         }
         let (waiting, batch) = (HashMap::new(), Vec::new());
-        Ok(Self { v4, socket, _reserved: reserved, port, sources, waiting, batch })
+        let sources_are_new = false;
+        Ok(Self { v4, socket, _reserved: reserved, port, sources, waiting, batch, sources_are_new })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -82,8 +94,9 @@ impl Raw {
 
     /// Puts a SYN into the batch; its sequence number.
     pub(super) fn ask(&mut self, token: usize, target: &Target) -> Result<u32, Outcome> {
-        if self.batch.is_empty() {
+        if !self.sources_are_new {
             self.sources.renew();
+            self.sources_are_new = true;
         }
         let to = without_port(target.address);
         let source = self.sources.of(target, to)?;
@@ -92,9 +105,9 @@ impl Raw {
             sequence = rand::random();
         }
         let server = target.address;
-        self.waiting.insert(sequence, Asked { token, server });
+        self.waiting.insert(sequence, Asked { token, server, sent: false });
         let packet = segment::syn(source, server, self.port, sequence);
-        self.batch.push(Syn { token, server, packet });
+        self.batch.push(Syn { token, sequence, server, packet });
         Ok(sequence)
     }
 
@@ -102,22 +115,34 @@ impl Raw {
         self.waiting.remove(&sequence);
     }
 
-    /// Sends the batch; the checks whose SYN could not be sent.
+    /// What it means that the time is over.
+    pub(super) fn timed_out(&self, sequence: u32) -> Outcome {
+        match self.waiting.get(&sequence) {
+            Some(Asked { sent: false, server, .. }) => Outcome::NotRun(format!(
+                "no SYN could be sent to {server} in time: the raw socket's buffer is full, as it is while many servers' \
+                 neighbours do not answer ARP or neighbour discovery"
+            )),
+            _ => Outcome::ConnectTimeout,
+        }
+    }
+
+    /// Sends what there is room for of the batch; the checks whose SYN could not be sent.
     pub(super) fn send(&mut self) -> Vec<(usize, Outcome)> {
-        let mut failed = Vec::new();
-        let mut rest = self.batch.as_slice();
-        while let Some(first) = rest.first() {
-            match send(&self.socket, rest) {
-                Ok(sent) => rest = &rest[sent.max(1)..],
-                // It says this of the first.
-                Err(error) => {
-                    failed.push((first.token, failure::connect(&error.into(), first.server)));
-                    rest = &rest[1..];
-                }
+        // Nobody may wait any more for those that there was no room for the last time.
+        self.batch.retain(|syn| self.waiting.contains_key(&syn.sequence));
+        let (done, failed) = send_all(&self.batch, |rest| send(&self.socket, rest));
+        for syn in self.batch.drain(..done) {
+            if let Some(asked) = self.waiting.get_mut(&syn.sequence) {
+                asked.sent = true;
             }
         }
-        self.batch.clear();
+        self.sources_are_new = false;
         failed
+    }
+
+    /// Whether some of the batch waits for room.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.batch.is_empty()
     }
 
     /// The checks whose answers have come.
@@ -160,6 +185,27 @@ impl Raw {
         self.waiting.remove(&answer.sequence);
         Some((token, outcome))
     }
+}
+
+/// How many of them are done with, and the checks of those that could not be sent.
+fn send_all(
+    batch: &[Syn],
+    mut send: impl FnMut(&[Syn]) -> Result<usize, Errno>,
+) -> (usize, Vec<(usize, Outcome)>) {
+    let (mut done, mut failed) = (0, Vec::new());
+    while let Some(first) = batch.get(done) {
+        match send(&batch[done..]) {
+            Ok(sent) => done += sent.max(1),
+            // No room for any of the rest.
+            Err(Errno::EAGAIN) => break,
+            // It says this of the first.
+            Err(error) => {
+                failed.push((first.token, failure::connect(&error.into(), first.server)));
+                done += 1;
+            }
+        }
+    }
+    (done, failed)
 }
 
 /// How many of them have been sent; an error is about the first.
@@ -213,4 +259,21 @@ fn filter(v4: bool, port: u16) -> Vec<SockFilter> {
         op(libc::BPF_RET | libc::BPF_K, 0, 0),
     ];
     load.into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_waits() {
+        let server = "192.0.2.2:80".parse().unwrap();
+        let packet = segment::syn(Ipv4Addr::LOCALHOST.into(), server, 40_000, 7);
+        let batch: Vec<_> = (0..6).map(|token| Syn { token, sequence: 7, server, packet }).collect();
+        let mut results = [Ok(2), Err(Errno::EHOSTUNREACH), Ok(1), Err(Errno::EAGAIN), Ok(2)].into_iter();
+        let (done, failed) = send_all(&batch, |_| results.next().unwrap());
+        assert_eq!(done, 4);
+        assert_eq!(failed.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [2]);
+        assert_eq!(send_all(&batch[done..], |_| results.next().unwrap()), (2, Vec::new()));
+    }
 }

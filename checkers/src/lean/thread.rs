@@ -148,7 +148,8 @@ impl Thread {
             return Some(Timespec::default());
         }
         let first = self.deadlines.first().map(|(at, _)| *at);
-        let times = [self.schedule.deadline(), first, self.outbox.deadline(now)];
+        let room = self.half_open.is_behind().then_some(now);
+        let times = [self.schedule.deadline(), first, self.outbox.deadline(now), room];
         let next = times.into_iter().flatten().min()?;
         Timespec::try_from(next.saturating_duration_since(now).max(GRAIN)).ok()
     }
@@ -262,7 +263,7 @@ impl Thread {
             let Running { probe, asked, .. } = &self.running[token];
             let timed_out = || match asked {
                 Asked::Connection(connection) => connection.timed_out(probe.timeout),
-                Asked::HalfOpen(_) => Outcome::ConnectTimeout,
+                Asked::HalfOpen(asked) => self.half_open.timed_out(*asked),
             };
             let outcome = check::lag(now - deadline, probe.timeout).unwrap_or_else(timed_out);
             self.end(now, token, outcome);

@@ -87,6 +87,30 @@ async fn silent() {
     assert!(text.starts_with("not run: no route of ours to 198.51.100.1:80"), "{text}");
 }
 
+/// SYNs to servers that nobody answers ARP for wait in the kernel, more of them than it has room for.
+#[tokio::test]
+async fn many_unreachable() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::many_unreachable") {
+        return;
+    }
+    nobody_around();
+    let live = TcpListener::bind("192.0.2.1:0").await.unwrap();
+    let (sender, mut observations) = tokio::sync::mpsc::channel(1);
+    let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
+    let probe = |id: u64, address| {
+        let interval = Duration::from_millis(300);
+        Probe { id, interval, ..probe(address, Spec::TcpHalfOpen, Duration::from_secs(10)) }.into()
+    };
+    let dead = (1..=2000).map(|id| probe(id, ([192, 0, 2, 2 + (id % 250) as u8], 80).into()));
+    runner.update(dead.chain([probe(0, live.local_addr().unwrap())]).collect::<Vec<_>>());
+    let mut outcomes = Vec::new();
+    while outcomes.len() < 5 {
+        let batch = observations.recv().await.unwrap();
+        outcomes.extend(batch.into_iter().filter(|it| it.probe == 0).map(|it| it.outcome));
+    }
+    assert_eq!(outcomes, [const { Outcome::Passed(String::new()) }; 5]);
+}
+
 #[tokio::test]
 async fn without_privilege() {
     if is_child(&["unshare", "--user", "--map-user=1", "--net"], "half_open::without_privilege") {
