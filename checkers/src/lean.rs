@@ -19,7 +19,7 @@ mod thread;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -39,7 +39,9 @@ pub(crate) struct Lean {
     share: Share,
     settings: Settings,
     observations: mpsc::Sender<Vec<Observation>>,
-    started: OnceLock<io::Result<Started>>,
+    started: OnceLock<Started>,
+    /// What the system has given no thread for yet.
+    missing: Mutex<Option<(Probes, usize)>>,
 }
 
 #[derive(Debug)]
@@ -67,37 +69,50 @@ impl Lean {
         settings: Settings,
         observations: mpsc::Sender<Vec<Observation>>,
     ) -> Self {
-        Self { share, settings, observations, started: OnceLock::new() }
+        Self { share, settings, observations, started: OnceLock::new(), missing: Mutex::default() }
     }
 
     /// All probes, which are for so many threads that connect; this one takes its share of them. When the number changes,
     /// some probes begin anew on another thread.
     pub(crate) fn update(&self, probes: &Probes, threads: usize) {
-        if self.started.get().is_none() && !probes.iter().any(|probe| self.share.has(probe, threads)) {
+        if let Some(started) = self.started.get() {
+            started.update(probes, threads);
             return;
         }
-        if let Ok(started) = self.started.get_or_init(|| self.start())
-            && let Some(updates) = &started.updates
-        {
-            // Fails when the thread has died, which is a fault.
-            let _ = updates.send((Arc::clone(probes), threads));
-            started.wake();
-        }
+        let is_needed = probes.iter().any(|probe| self.share.has(probe, threads));
+        *self.missing() = is_needed.then(|| (Arc::clone(probes), threads));
+        // Whoever wants to know tries again.
+        let _ = self.start_missing();
     }
 
-    /// Why its checks do not run, if so.
-    pub(crate) fn fault(&self) -> Option<String> {
-        match self.started.get()? {
+    /// Starts the thread if it is needed and not there; why there is none, if so.
+    pub(crate) fn start_missing(&self) -> Option<String> {
+        let mut missing = self.missing();
+        let (probes, threads) = missing.as_ref()?;
+        match self.start() {
             Ok(started) => {
-                started.thread.is_finished().then(|| "a thread of the checks has ended".to_owned())
+                started.update(probes, *threads);
+                let _ = self.started.set(started);
+                *missing = None;
+                None
             }
             Err(error) => Some(format!("cannot start a thread for checks: {error}")),
         }
     }
 
+    /// Why its checks do not run and never will, if so.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let ended = self.started.get()?.thread.is_finished();
+        ended.then(|| "a thread of the checks has ended".to_owned())
+    }
+
     pub(crate) fn stats(&self) -> Stats {
-        let Some(Ok(started)) = self.started.get() else { return Stats::default() };
+        let Some(started) = self.started.get() else { return Stats::default() };
         *started.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Option<(Probes, usize)>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self) -> io::Result<Started> {
@@ -116,6 +131,14 @@ impl Lean {
 }
 
 impl Started {
+    fn update(&self, probes: &Probes, threads: usize) {
+        if let Some(updates) = &self.updates {
+            // Fails when the thread has died, which is a fault.
+            let _ = updates.send((Arc::clone(probes), threads));
+            self.wake();
+        }
+    }
+
     fn wake(&self) {
         // Fails when it would overflow: then the thread has been woken often enough.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());

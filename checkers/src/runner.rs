@@ -45,7 +45,7 @@ pub async fn run(probe: Arc<Probe>) -> Observation {
     let (sender, mut observations) = mpsc::channel(1);
     let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 0 }, sender);
     runner.update(vec![Arc::clone(&probe)]);
-    let observation = match runner.fault() {
+    let observation = match runner.start_missing() {
         Some(fault) => Err(fault),
         None => observations.recv().await.and_then(|mut batch| batch.pop()).ok_or_else(String::new),
     };
@@ -111,7 +111,13 @@ impl Runner {
         self.lean.iter().map(Lean::stats).fold(own, Stats::and)
     }
 
-    /// Why some checks do not run and never will, if so: a bug of ours, or the system gives no thread.
+    /// Tries again to start the threads that the system has not given when they were needed; why there still are not
+    /// all, if so, and some checks do not run. To be called now and then.
+    pub fn start_missing(&self) -> Option<String> {
+        self.lean.iter().map(Lean::start_missing).fold(None, Option::or)
+    }
+
+    /// Why some checks do not run and never will, if so: a bug of ours.
     pub fn fault(&self) -> Option<String> {
         let ended = self.event_loop.is_finished().then(|| "the task of the checks has ended".to_owned());
         ended.or_else(|| self.lean.iter().find_map(Lean::fault))

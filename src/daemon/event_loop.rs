@@ -507,6 +507,11 @@ impl EventLoop {
             error!(fault, "checks cannot be run any more");
             return Err(lost("what runs the checks"));
         }
+        if let Some(reason) = self.runner.start_missing()
+            && let Some(held_back) = self.flood.admit(now, &reason)
+        {
+            error!(reason, held_back, "some checks do not run; this is tried again with every heartbeat");
+        }
         for kind in self.dataplanes.watch() {
             error!(dataplane = %kind, "the dataplane hangs: what is decided does not reach it");
         }

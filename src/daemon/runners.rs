@@ -66,6 +66,12 @@ impl Runners {
         self.network.stats().and(self.scripts.stats())
     }
 
+    /// Tries again to start the threads that the system has not given; why there still are not all, if so.
+    pub(super) fn start_missing(&self) -> Option<String> {
+        let (network, scripts) = (self.network.start_missing(), self.scripts.start_missing());
+        network.or(scripts)
+    }
+
     /// Why some checks do not run and never will, if so.
     pub(super) fn fault(&self) -> Option<String> {
         self.network.fault().or_else(|| self.scripts.fault())

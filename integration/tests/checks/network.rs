@@ -132,6 +132,27 @@ async fn no_descriptor_left() {
 }
 
 #[tokio::test]
+async fn no_descriptor_for_a_thread() {
+    if !is_child(&["prlimit", "--nofile=64"], "network::no_descriptor_for_a_thread") {
+        return;
+    }
+    let address = server::silent().await;
+    let (sender, mut observations) = tokio::sync::mpsc::channel(1);
+    let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
+    let mut files = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+    }
+    runner.update(vec![probe(address, Spec::Tcp, Duration::from_secs(5)).into()]);
+    let text = "cannot start a thread for checks: Too many open files (os error 24)";
+    assert_eq!(runner.start_missing().as_deref(), Some(text));
+    assert_eq!(runner.fault(), None, "it is not lost for ever");
+    files.clear();
+    assert_eq!(runner.start_missing(), None);
+    assert_eq!(observations.recv().await.unwrap()[0].outcome, passed(""));
+}
+
+#[tokio::test]
 async fn bind() {
     for (listen, bind) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
         let listener = TcpListener::bind(listen).await.unwrap();
