@@ -94,21 +94,22 @@ async fn many_unreachable() {
         return;
     }
     nobody_around();
-    let live = TcpListener::bind("192.0.2.1:0").await.unwrap();
+    let server = TcpListener::bind("192.0.2.1:0").await.unwrap();
     let (sender, mut observations) = tokio::sync::mpsc::channel(1);
     let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
-    let probe = |id: u64, address| {
-        let interval = Duration::from_millis(300);
-        Probe { id, interval, ..probe(address, Spec::TcpHalfOpen, Duration::from_secs(10)) }.into()
+    let interval = Duration::from_millis(300);
+    let probe = |id: u64, address, timeout| {
+        Probe { id, interval, ..probe(address, Spec::TcpHalfOpen, timeout) }.into()
     };
-    let dead = (1..=2000).map(|id| probe(id, ([192, 0, 2, 2 + (id % 250) as u8], 80).into()));
-    runner.update(dead.chain([probe(0, live.local_addr().unwrap())]).collect::<Vec<_>>());
+    let dead = (1..=3000).map(|id| probe(id, ([192, 0, 2, 2 + (id % 250) as u8], 80).into(), interval));
+    let live = probe(0, server.local_addr().unwrap(), Duration::from_secs(10));
+    runner.update(dead.chain([live]).collect::<Vec<_>>());
     let mut outcomes = Vec::new();
-    while outcomes.len() < 5 {
+    while outcomes.len() < 10 {
         let batch = observations.recv().await.unwrap();
         outcomes.extend(batch.into_iter().filter(|it| it.probe == 0).map(|it| it.outcome));
     }
-    assert_eq!(outcomes, [const { Outcome::Passed(String::new()) }; 5]);
+    assert_eq!(outcomes, [const { Outcome::Passed(String::new()) }; 10]);
 }
 
 #[tokio::test]
