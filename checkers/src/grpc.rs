@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::stream::Tls;
+use crate::stream::{self, Tls};
 use crate::trace::{Step, Trace, Traced};
-use crate::{HttpVersion, Outcome, Target, TlsSpec, http as web, socket, text};
+use crate::{HttpVersion, Outcome, Target, TlsSpec, http as web, text};
 
 /// What to ask a gRPC server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,11 +38,7 @@ pub(crate) async fn ask(
     tls: Option<&Tls>,
     trace: &Trace,
 ) -> Result<Outcome, Outcome> {
-    let tcp = socket::connect(target).await?;
-    match tls {
-        Some(tls) => exchange(tls.handshake(tcp, trace).await?, target, spec, trace).await,
-        None => exchange(tcp, target, spec, trace).await,
-    }
+    exchange(stream::connect(target, tls, trace).await?, target, spec, trace).await
 }
 
 pub(crate) async fn exchange<S>(

@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 
 pub(crate) use self::request::{USER_AGENT, authority};
 pub(crate) use self::resumed::Resumed;
-use crate::stream::Tls;
+use crate::stream::{self, Tls};
 use crate::trace::{Step, Trace, Traced};
-use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, socket, text};
+use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, text};
 
 /// The most that an answer's header may have, in bytes.
 pub(crate) const MAX_HEADER: usize = 64 << 10;
@@ -45,11 +45,7 @@ pub(crate) async fn ask(
         };
         return exchange(stream.into_io()?, target, spec, trace).await;
     }
-    let tcp = socket::connect(target).await?;
-    match tls {
-        Some(tls) => exchange(tls.handshake(tcp, trace).await?, target, spec, trace).await,
-        None => exchange(tcp, target, spec, trace).await,
-    }
+    exchange(stream::connect(target, tls, trace).await?, target, spec, trace).await
 }
 
 pub(crate) async fn exchange<S>(

@@ -45,6 +45,19 @@ impl Tls {
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
+/// Connects, inside TLS if there is any, for whoever traces what goes through by itself.
+pub(crate) async fn connect(
+    target: &Target,
+    tls: Option<&Tls>,
+    trace: &Trace,
+) -> Result<Box<dyn Io>, Outcome> {
+    let tcp = socket::connect(target).await?;
+    Ok(match tls {
+        Some(tls) => Box::new(tls.handshake(tcp, trace).await?),
+        None => Box::new(tcp),
+    })
+}
+
 /// A connection in clear text or inside TLS.
 pub(crate) struct Stream {
     io: Box<dyn Io>,

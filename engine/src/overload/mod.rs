@@ -17,18 +17,18 @@
 //!
 //! | number | proxy | IPVS |
 //! | --- | --- | --- |
-//! | `active` | `active` of the destination | active connections |
+//! | `active` | `active` of the destination | active connections; of UDP all entries, which are inactive to the kernel |
 //! | `begun` | `begun` | connections |
 //! | `failed` | `connect_failures`, of clients too that left before the handshake | 0 |
 //! | `established` | `connections` | none: a connection is counted with its SYN |
-//! | `bytes_out` | `bytes_out` | bytes out with NAT, none where answers go another way |
+//! | `bytes_out` | `bytes_out` | with NAT bytes out beyond bare headers, none where answers go another way |
 //! | `turned_away` | `no_destination` of all its services, and the sorry server's connections | the latter |
 //!
 //! # What it must enforce
 //!
 //! [`Destination::cap`](crate::Destination::cap): no new connection for a destination that has so many, not even of a
 //! persistent client; what finds no destination below its cap goes to the sorry server, or is refused at once. Where
-//! the kernel does it by thresholds, those are set anew with each sample from the cap and the inactive connections.
+//! the kernel does it by thresholds, those follow the entries of its table, many times from one sample to the next.
 //!
 //! # Invariants
 //!
