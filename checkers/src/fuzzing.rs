@@ -1,6 +1,6 @@
 //! What the targets in `fuzz/` do with bytes that a server might send: everything that a check does with them.
 //!
-//! There is no network: a conversation is held with a [`Server`] that has said all of it beforehand. What comes of it
+//! There is no network: a conversation is held with a server that has [`Said`] all of it beforehand. What comes of it
 //! must be short and harmless, see [`fit_for_logs`].
 
 #![allow(clippy::panic)] // that is how a finding is told
@@ -11,13 +11,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf, join, sink};
 
+use crate::http::Answering;
 use crate::stream::Stream;
 use crate::trace::Trace;
 use crate::{
     AgentSpec, Body, Ended, GrpcSpec, HttpSpec, HttpVersion, LdapScope, LdapSearch, LdapSpec, Login,
-    MqttSpec, Outcome, Preset, Regex, Secret, Security, SipSpec, SipTransport, SqlProtocol, SqlSpec,
+    MqttSpec, Outcome, Pattern, Preset, Regex, Secret, Security, SipSpec, SipTransport, SqlProtocol, SqlSpec,
     StatusRange, Target, UdpPattern, UdpSpec, WebsocketSpec, agent, dialogue, dns, file, grpc, half_open,
     http, ldap, mqtt, ntp, ping, radius, script, sip, sql, text, udp, websocket,
 };
@@ -46,7 +47,7 @@ pub fn dialogue(bytes: &[u8]) {
     SPECS.with(|specs| {
         let spec = &specs[usize::from(*first) % specs.len()];
         let trace = Trace::new();
-        let outcome = now(dialogue::talk(Stream::over(Server::new(bytes), &trace), spec, None, &trace));
+        let outcome = now(dialogue::talk(traced(bytes, &trace), spec, None, &trace));
         // Such servers repeat what they were told.
         assert!(!format!("{outcome:?}").contains(PASSWORD), "the password is shown: {outcome:?}");
         judge(outcome);
@@ -69,7 +70,7 @@ pub fn file(bytes: &[u8]) {
 pub fn grpc(bytes: &[u8]) {
     let spec = GrpcSpec { service: "shop".to_owned(), host: None, tls: None };
     let trace = Trace::new();
-    judge(on_tokio(grpc::exchange(Server::answering(bytes), &target(), &spec, &trace)));
+    judge(on_tokio(grpc::exchange(Answering::new(Said::new(bytes)), &target(), &spec, &trace)));
     judge(grpc::serving(bytes));
 }
 
@@ -81,6 +82,9 @@ pub fn half_open(bytes: &[u8]) {
 /// HTTP; the first byte says which version.
 pub fn http(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
+    thread_local! {
+        static BODY: Option<Body> = Regex::new("ok$").ok().map(Body::Matches);
+    }
     let version = if first % 2 == 0 { HttpVersion::Http11 } else { HttpVersion::Http2 };
     let spec = HttpSpec {
         tls: None,
@@ -91,11 +95,11 @@ pub fn http(bytes: &[u8]) {
         host: None,
         headers: Vec::new(),
         status: vec![StatusRange { first: 200, last: 299 }],
-        body: Regex::new("ok$").ok().map(Body::Matches),
+        body: BODY.with(Clone::clone),
         max_body: 1000,
     };
     let trace = Trace::new();
-    let outcome = on_tokio(http::exchange(Server::answering(bytes), &target(), &spec, &trace));
+    let outcome = on_tokio(http::exchange(Answering::new(Said::new(bytes)), &target(), &spec, &trace));
     // Where the short way has an answer it is the same.
     let short = http::plain::answer(&spec, bytes).filter(|_| version == HttpVersion::Http11);
     if let (Some(short), Ok(long) | Err(long)) = (short, &outcome) {
@@ -188,16 +192,19 @@ pub fn websocket(bytes: &[u8]) {
 }
 
 fn sql(protocol: SqlProtocol, bytes: &[u8]) {
-    let expect = regex::bytes::Regex::new("^4.$").ok().map(crate::Pattern);
+    thread_local! {
+        static EXPECT: Option<Pattern> = regex::bytes::Regex::new("^4.$").ok().map(Pattern);
+    }
     let spec = SqlSpec {
         protocol,
         login: login(),
         database: Some("shop".to_owned()),
         query: Some("SELECT 42".to_owned()),
-        expect,
+        expect: EXPECT.with(Clone::clone),
         tls: None,
     };
-    judge(now(sql::talk(stream(bytes), &spec, None, &Trace::new())));
+    let trace = Trace::new();
+    judge(now(sql::talk(traced(bytes, &trace), &spec, None, &trace)));
 }
 
 fn login() -> Login {
@@ -212,63 +219,37 @@ fn target() -> Target {
 }
 
 fn stream(bytes: &[u8]) -> Stream {
-    Stream::over(Server::new(bytes), &Trace::new())
+    traced(bytes, &Trace::new())
 }
 
-/// Whoever says this whatever is said to them, a few bytes at a time.
-struct Server {
-    said: Vec<u8>,
+fn traced(bytes: &[u8], trace: &Trace) -> Stream {
+    Stream::over(join(Said::new(bytes), sink()), trace)
+}
+
+/// What a server says whatever is said to it, a few bytes at a time.
+struct Said {
+    bytes: Vec<u8>,
     at: usize,
-    /// Whether it has been told something, if it does not speak first.
-    asked: bool,
-    reader: Option<Waker>,
 }
 
-impl Server {
+impl Said {
     const PIECE: usize = 13;
 
-    fn new(said: &[u8]) -> Self {
-        Self { said: said.to_vec(), at: 0, asked: true, reader: None }
-    }
-
-    /// The same, but not before it has been asked.
-    fn answering(said: &[u8]) -> Self {
-        Self { asked: false, ..Self::new(said) }
+    fn new(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), at: 0 }
     }
 }
 
-impl AsyncRead for Server {
+impl AsyncRead for Said {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.asked {
-            self.reader = Some(context.waker().clone());
-            return Poll::Pending;
-        }
-        let rest = &self.said[self.at..];
+        let rest = &self.bytes[self.at..];
         let piece = &rest[..rest.len().min(Self::PIECE).min(buffer.remaining())];
         buffer.put_slice(piece);
         self.at += piece.len();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Server {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.asked = true;
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }

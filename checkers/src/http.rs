@@ -1,5 +1,6 @@
 //! HTTP checks: one request on a connection of its own.
 
+mod answering;
 mod body;
 pub(crate) mod plain;
 mod request;
@@ -19,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::task::JoinSet;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::answering::Answering;
 pub(crate) use self::request::{USER_AGENT, authority};
 pub(crate) use self::resumed::Resumed;
 use crate::stream::{self, Tls};

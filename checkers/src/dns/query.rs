@@ -40,6 +40,11 @@ impl Query {
 
     /// The answer to this query, or why it is none.
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Message, String> {
+        // Before it is read room is made for as many questions as it says that it has, 5 MiB for 65,535.
+        let questions = bytes.get(4..6).map_or(0, |count| u16::from_be_bytes([count[0], count[1]]));
+        if questions > 1 {
+            return Err(format!("a message with {questions} questions"));
+        }
         let message = Message::from_vec(bytes).map_err(|error| {
             let text = crate::text::quote(error.to_string().as_bytes());
             format!("{} bytes that are no DNS message: {text}", bytes.len())

@@ -35,6 +35,14 @@ fn a_query_on_the_wire() {
 }
 
 #[test]
+fn no_room_is_made_for_questions_that_are_only_counted() {
+    let query = Query::new(&spec()).unwrap();
+    let mut bytes = answer(&query, [192, 0, 2, 1]);
+    bytes[4..6].fill(0xff);
+    assert_eq!(query.read(&bytes).unwrap_err(), "a message with 65535 questions");
+}
+
+#[test]
 fn ids_are_not_the_same() {
     let ids =
         || -> Vec<u8> { (0..8).flat_map(|_| Query::new(&spec()).unwrap().bytes()[..2].to_vec()).collect() };

@@ -9,9 +9,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Buf, Bytes};
 use socket2::Socket;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::MAX_HEADER;
+use super::answering::Answering;
 use crate::trace::Trace;
 use crate::{HttpSpec, Outcome, Target};
 
@@ -41,8 +42,8 @@ impl Resumed {
         let trace = Trace::new();
         let most = MAX_HEADER + BESIDE + spec.body.as_ref().map_or(0, |_| spec.max_body);
         let own = trace.clone();
-        let rest =
-            Rest { socket, received, asked: false, reader: None, size: 0, most, reads: 0, again, trace: own };
+        // What hyper writes is the request, which has been sent.
+        let rest = Answering::new(Rest { socket, received, size: 0, most, reads: 0, again, trace: own });
         let own = trace.clone();
         let exchange = Box::pin(async move {
             match super::exchange(rest, &target, &spec, &own).await {
@@ -83,13 +84,10 @@ impl Wake for Woken {
     }
 }
 
-/// The rest of a connection: what hyper writes is the request, which has been sent. It takes nothing for the answer
-/// before that.
+/// What has been received, and the rest that comes.
 struct Rest<A> {
     socket: Socket,
     received: Bytes,
-    asked: bool,
-    reader: Option<Waker>,
     /// Bytes read from the socket, and the most that they may be.
     size: usize,
     most: usize,
@@ -110,13 +108,9 @@ impl<A> Rest<A> {
 impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.asked {
-            self.reader = Some(context.waker().clone());
-            return Poll::Pending;
-        }
         if !self.received.is_empty() {
             let size = self.received.len().min(buffer.remaining());
             buffer.put_slice(&self.received[..size]);
@@ -144,24 +138,6 @@ impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
-    }
-}
-
-impl<A: Unpin> AsyncWrite for Rest<A> {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.asked = true;
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 
