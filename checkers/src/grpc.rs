@@ -10,11 +10,10 @@ use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::stream::{self, Tls};
-use crate::trace::{Step, Trace, Traced};
+use crate::trace::{Step, Trace};
 use crate::{HttpVersion, Outcome, Target, TlsSpec, http as web, text};
 
 /// What to ask a gRPC server.
@@ -53,7 +52,7 @@ where
     let request = request(spec, target.address)
         .map_err(|error| Outcome::NotRun(format!("cannot make the request: {error}")))?;
     trace.enter(Step::Header);
-    let io = TokioIo::new(Traced::new(io, Step::Header, trace));
+    let io = web::connection(io, MOST, trace);
     let (mut sender, connection) = web::begin_http2(io).await.map_err(|error| failure(&error, trace))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| failure(&error, trace))?;

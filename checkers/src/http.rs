@@ -30,6 +30,9 @@ use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, text};
 
 /// The most that an answer's header may have, in bytes.
 pub(crate) const MAX_HEADER: usize = 64 << 10;
+/// What an answer may have beside its header and its body, such as interim answers (RFC 9110 §15.2) and the framing,
+/// in bytes: hyper passes over any number of these.
+const BESIDE: usize = 64 << 10;
 /// What a server may send of the body before we have asked for more, in bytes (RFC 9113 §5.2).
 const WINDOW: u32 = 64 << 10;
 
@@ -62,7 +65,7 @@ where
 {
     let request = request::build(spec, target.address)?;
     trace.enter(Step::Header);
-    let io = TokioIo::new(Traced::new(io, Step::Header, trace));
+    let io = connection(io, spec.body.as_ref().map_or(0, |_| spec.max_body), trace);
     let failed = |error| failure(&error, spec.version, trace);
     if spec.version == HttpVersion::Http2 {
         let (mut sender, connection) = begin_http2(io).await.map_err(failed)?;
@@ -75,6 +78,11 @@ where
             .map_err(failed)?;
         drive(connection, answer(sender.send_request(request), spec, trace)).await
     }
+}
+
+/// `io` for hyper, with an answer whose body may have `most` bytes.
+pub(crate) fn connection<S>(io: S, most: usize, trace: &Trace) -> TokioIo<Traced<S>> {
+    TokioIo::new(Traced::new(io, Step::Header, trace).at_most(MAX_HEADER + BESIDE + most))
 }
 
 /// HTTP/2 over `io`, with little that the server may send unasked.

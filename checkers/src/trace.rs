@@ -146,6 +146,12 @@ impl Trace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn too_large(&self, most: usize) {
+        let first = self.first().map(|first| format!("; it begins with {first}")).unwrap_or_default();
+        let why = format!("the answer is larger than {most} bytes{first}");
+        self.state().end.get_or_insert(Outcome::WrongAnswer(why));
+    }
+
     fn ended(&self, error: &io::Error) {
         self.state().end.get_or_insert_with(|| failure::established(error));
     }
@@ -182,12 +188,20 @@ pub(crate) struct Traced<S> {
     io: S,
     step: Step,
     trace: Trace,
+    /// Bytes received, and the most that they may be.
+    size: usize,
+    most: usize,
 }
 
 impl<S> Traced<S> {
     /// `step` is the one for which the bytes at this layer count.
     pub(crate) fn new(io: S, step: Step, trace: &Trace) -> Self {
-        Self { io, step, trace: trace.clone() }
+        Self { io, step, trace: trace.clone(), size: 0, most: usize::MAX }
+    }
+
+    /// For whoever would read without end: an error once there are more than `most` bytes.
+    pub(crate) fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     fn note<T>(&self, result: &Poll<io::Result<T>>) {
@@ -203,6 +217,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Traced<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.size > self.most {
+            self.trace.too_large(self.most);
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
         let before = buffer.filled().len();
         let room = buffer.remaining();
         let result = Pin::new(&mut self.io).poll_read(context, buffer);
@@ -213,6 +231,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Traced<S> {
                 self.trace.ended(&io::ErrorKind::UnexpectedEof.into());
             }
             self.trace.received(self.step, bytes);
+            self.size += bytes.len();
         }
         result
     }

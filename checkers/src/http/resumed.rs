@@ -16,9 +16,6 @@ use super::answering::Answering;
 use crate::trace::Trace;
 use crate::{HttpSpec, Outcome, Target};
 
-/// What an answer may have beside its header and its body, such as interim answers (RFC 9110 §15.2), in bytes: hyper
-/// passes over any number of these.
-const BESIDE: usize = 64 << 10;
 /// Reads, of at most [`MAX_HEADER`], before other checks have their turn.
 const TURN: usize = 4;
 
@@ -40,16 +37,12 @@ impl Resumed {
         again: impl Fn(&Socket) -> io::Result<()> + Send + Unpin + 'static,
     ) -> Self {
         let trace = Trace::new();
-        let most = MAX_HEADER + BESIDE + spec.body.as_ref().map_or(0, |_| spec.max_body);
-        let own = trace.clone();
         // What hyper writes is the request, which has been sent.
-        let rest = Answering::new(Rest { socket, received, size: 0, most, reads: 0, again, trace: own });
+        let rest = Answering::new(Rest { socket, received, reads: 0, again });
         let own = trace.clone();
         let exchange = Box::pin(async move {
-            match super::exchange(rest, &target, &spec, &own).await {
-                Ok(outcome) => outcome,
-                Err(outcome) => own.rejected().unwrap_or(outcome),
-            }
+            let (Ok(outcome) | Err(outcome)) = super::exchange(rest, &target, &spec, &own).await;
+            outcome
         });
         Self { exchange, woken: Arc::default(), trace }
     }
@@ -88,21 +81,9 @@ impl Wake for Woken {
 struct Rest<A> {
     socket: Socket,
     received: Bytes,
-    /// Bytes read from the socket, and the most that they may be.
-    size: usize,
-    most: usize,
     /// In this turn.
     reads: usize,
     again: A,
-    trace: Trace,
-}
-
-impl<A> Rest<A> {
-    fn too_large(&self) -> io::Error {
-        let first = self.trace.first().map(|first| format!("; it begins with {first}")).unwrap_or_default();
-        self.trace.reject(format!("the answer is larger than {} bytes{first}", self.most));
-        io::ErrorKind::FileTooLarge.into()
-    }
 }
 
 impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
@@ -117,9 +98,6 @@ impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
             self.received.advance(size);
             return Poll::Ready(Ok(()));
         }
-        if self.size > self.most {
-            return Poll::Ready(Err(self.too_large()));
-        }
         if self.reads == TURN {
             self.reads = 0;
             return match (self.again)(&self.socket) {
@@ -132,7 +110,6 @@ impl<A: Fn(&Socket) -> io::Result<()> + Unpin> AsyncRead for Rest<A> {
         match (&self.socket).read(buffer.initialize_unfilled_to(room)) {
             Ok(size) => {
                 buffer.advance(size);
-                self.size += size;
                 Poll::Ready(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,

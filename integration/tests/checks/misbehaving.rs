@@ -122,7 +122,8 @@ async fn all<F>(
     }
 }
 
-/// Writes `head` and then `bytes` again and again, a piece each `pause`. Counts the bytes that it could write.
+/// Writes `head` and then `bytes` again and again, a piece each `pause`, and reads whatever comes. Counts the bytes that
+/// it could write.
 async fn flooding(
     head: &'static [u8],
     bytes: &'static [u8],
@@ -130,14 +131,21 @@ async fn flooding(
 ) -> (SocketAddr, Arc<AtomicUsize>) {
     let written = Arc::<AtomicUsize>::default();
     let counter = Arc::clone(&written);
-    let serve = move |mut stream: TcpStream| {
+    let serve = move |stream: TcpStream| {
         let counter = Arc::clone(&counter);
         async move {
-            let _ = stream.write_all(head).await;
-            while let Ok(size @ 1..) = stream.write(bytes).await {
-                counter.fetch_add(size, Ordering::Relaxed);
-                tokio::time::sleep(pause).await;
-            }
+            let (mut reading, mut writing) = stream.into_split();
+            let write = async {
+                let _ = writing.write_all(head).await;
+                let mut at = 0;
+                while let Ok(size @ 1..) = writing.write(&bytes[at..]).await {
+                    at = (at + size) % bytes.len();
+                    counter.fetch_add(size, Ordering::Relaxed);
+                    tokio::time::sleep(pause).await;
+                }
+            };
+            let mut sink = tokio::io::sink();
+            let _ = tokio::join!(write, tokio::io::copy(&mut reading, &mut sink));
         }
     };
     (server::start(serve).await, written)
@@ -203,6 +211,9 @@ async fn endless() {
 async fn endless_and_well_formed() {
     // RFC 4511: a BindResponse, and entries without a name to the second request.
     const BOUND: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0";
+    // RFC 9113 §6.5 and §6.7.
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\012345678";
     for (check, head, piece, expected) in [
         ("type = \"smtp\"", &b""[..], &b"220-hello\r\n"[..], "wrong answer: the greeting is "),
         ("type = \"imap\"", b"* OK hello\r\n", b"* 1 EXISTS\r\n", "wrong answer: the answer to "),
@@ -217,6 +228,18 @@ async fn endless_and_well_formed() {
             b"HTTP/1.1 200 OK\r\n",
             b"X-A: 0123456789\r\n",
             "wrong answer: the answer is not HTTP/1: ",
+        ),
+        (
+            "type = \"http\"\nversion = \"2\"",
+            SETTINGS,
+            PING,
+            "wrong answer: the answer is larger than 131072 bytes; it begins with ",
+        ),
+        (
+            "type = \"grpc\"",
+            SETTINGS,
+            PING,
+            "wrong answer: the answer is larger than 135168 bytes; it begins with ",
         ),
         (
             "type = \"http\"\ntunnel = \"www.example:80\"",
