@@ -213,7 +213,7 @@ async fn endless_and_well_formed() {
     const BOUND: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0";
     // RFC 9113 §6.5 and §6.7.
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
-    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\012345678";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingping";
     for (check, head, piece, expected) in [
         ("type = \"smtp\"", &b""[..], &b"220-hello\r\n"[..], "wrong answer: the greeting is "),
         ("type = \"imap\"", b"* OK hello\r\n", b"* 1 EXISTS\r\n", "wrong answer: the answer to "),
