@@ -30,8 +30,8 @@ use crate::{HttpSpec, HttpVersion, Outcome, StatusRange, Target, text};
 
 /// The most that an answer's header may have, in bytes.
 pub(crate) const MAX_HEADER: usize = 64 << 10;
-/// What an answer may have beside its header and its body, such as interim answers (RFC 9110 §15.2) and the framing,
-/// in bytes: hyper passes over any number of these.
+/// What an answer may have beside its header and its body, such as interim answers (RFC 9110 §15.2), in bytes: hyper
+/// passes over any number of these.
 const BESIDE: usize = 64 << 10;
 /// What a server may send of the body before we have asked for more, in bytes (RFC 9113 §5.2).
 const WINDOW: u32 = 64 << 10;
@@ -80,9 +80,9 @@ where
     }
 }
 
-/// `io` for hyper, with an answer whose body may have `most` bytes.
+/// `io` for hyper, with an answer whose body may have `most` bytes, and its framing as many again.
 pub(crate) fn connection<S>(io: S, most: usize, trace: &Trace) -> TokioIo<Traced<S>> {
-    TokioIo::new(Traced::new(io, Step::Header, trace).at_most(MAX_HEADER + BESIDE + most))
+    TokioIo::new(Traced::new(io, Step::Header, trace).at_most(MAX_HEADER + BESIDE + 2 * most))
 }
 
 /// HTTP/2 over `io`, with little that the server may send unasked.

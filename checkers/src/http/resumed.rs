@@ -159,7 +159,7 @@ mod tests {
         };
         let Outcome::WrongAnswer(text) = outcome else { panic!("{outcome:?}") };
         assert!(
-            text.starts_with("the answer is larger than 1179648 bytes; it begins with \"HTTP/1.1 100 "),
+            text.starts_with("the answer is larger than 2228224 bytes; it begins with \"HTTP/1.1 100 "),
             "{text}"
         );
         assert!(turns.load(Ordering::Relaxed) >= 4, "others have their turns");

@@ -239,7 +239,7 @@ async fn endless_and_well_formed() {
             "type = \"grpc\"",
             SETTINGS,
             PING,
-            "wrong answer: the answer is larger than 135168 bytes; it begins with ",
+            "wrong answer: the answer is larger than 139264 bytes; it begins with ",
         ),
         (
             "type = \"http\"\ntunnel = \"www.example:80\"",
