@@ -106,6 +106,10 @@ mod tests {
             let outcome = look(&spec, &target()).await;
             assert!(matches!(&outcome, Outcome::NotRun(why) if why.contains("is no weight")), "{outcome:?}");
         }
+        // A gigabyte, of which only the beginning is read.
+        File::create(&file).unwrap().set_len(1 << 30).unwrap();
+        let outcome = look(&spec, &target()).await;
+        assert!(matches!(&outcome, Outcome::NotRun(why) if why.len() < 400), "{outcome:?}");
     }
 
     #[tokio::test]

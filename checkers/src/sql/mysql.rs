@@ -16,6 +16,8 @@ use crate::trace::Trace;
 const ROUNDS: usize = 8;
 /// Columns of a result.
 const COLUMNS: u64 = 4096;
+/// What the descriptions of these may have together, in bytes; each has some hundred.
+const DESCRIPTIONS: usize = 1 << 20;
 
 // Capability flags.
 const LONG_PASSWORD: u32 = 1;
@@ -135,8 +137,14 @@ async fn query(wire: &mut Wire, query: &str) -> Result<Answer, Outcome> {
         return Err(malformed("answer to the query", &head));
     }
     // Their descriptions, and an end of these.
+    let mut size = 0;
     for _ in 0..=columns {
-        wire.receive().await?;
+        size += wire.receive().await?.len();
+        if size > DESCRIPTIONS {
+            return Err(Outcome::WrongAnswer(format!(
+                "the answer to the query describes its columns in more than {DESCRIPTIONS} bytes"
+            )));
+        }
     }
     let row = wire.receive().await?;
     match row.split_first() {

@@ -211,6 +211,14 @@ async fn endless() {
 async fn endless_and_well_formed() {
     // RFC 4511: a BindResponse, and entries without a name to the second request.
     const BOUND: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0";
+    // A greeting, OK to the login, 4095 columns; and the longest description of one.
+    const COLUMNS: &[u8] = b"\x45\0\0\0\x0a8\0\x01\0\0\0ssssssss\0\xff\xff\x21\x02\0\xff\xff\x15\
+        \0\0\0\0\0\0\0\0\0\0ssssssssssss\0mysql_native_password\0\x01\0\0\x02\0\x03\0\0\x01\xfc\xff\x0f";
+    static COLUMN: [u8; 4 + (0xff << 8)] = {
+        let mut packet = [0; 4 + (0xff << 8)];
+        packet[1] = 0xff;
+        packet
+    };
     // RFC 9113 §6.5 and §6.7.
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingping";
@@ -260,13 +268,19 @@ async fn endless_and_well_formed() {
             "wrong answer: the search does not end, although few entries were asked for",
         ),
         (
+            "type = \"mysql\"\nuser = \"me\"\nquery = \"SELECT 1\"",
+            COLUMNS,
+            &COLUMN,
+            "wrong answer: the answer to the query describes its columns in more than 1048576 bytes",
+        ),
+        (
             "type = \"postgres\"\nuser = \"me\"",
             b"",
             b"N\0\0\0\x05\0",
             "wrong answer: the answer to the login is a message that has no place there",
         ),
     ] {
-        let many: &'static [u8] = piece.repeat(4096).leak();
+        let many: &'static [u8] = piece.repeat(1 + (64 << 10) / piece.len()).leak();
         let (address, written) = flooding(head, many, Duration::ZERO).await;
         let text = outcome_within(LATER, "endless, but well formed", address, check).await;
         assert!(text.starts_with(expected), "{text}");
