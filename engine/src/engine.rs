@@ -8,12 +8,13 @@
 //! - Weights are those of `now`, the time of the last input. Time does not go backwards: an earlier `now` is
 //!   taken as the last one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reload;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::Config;
 use crate::effects::{Desired, Destination, Effects, Event};
 use crate::input::{Command, Input, Observation, ProbeId};
 use crate::overload::{Learned, Traffic};
@@ -73,71 +74,6 @@ impl Engine {
     /// An engine with an empty configuration.
     pub fn new() -> Engine {
         Engine::default()
-    }
-
-    /// Takes another configuration. What is known is kept by key: of a virtual server by its name, of a real
-    /// server in it by its address, of a check by its key.
-    ///
-    /// A server that was in service stays so: a check that is new to it is assumed up until it has failed. So
-    /// does a pool: where it would lose the quorum, or all traffic, merely because servers have not been
-    /// checked yet, these are assumed up until their first outcome, which is believed at once. What appears
-    /// for the first time makes no event, unless it is assumed up.
-    pub fn reload(&mut self, now: Instant, config: Config) -> Effects {
-        self.reload_part(now, config, &BTreeSet::new())
-    }
-
-    /// As [`Engine::reload`] does, with only those virtual servers in `config` that may be configured otherwise than
-    /// before. Of the others, those named in `kept` stay and the rest goes.
-    pub fn reload_part(&mut self, now: Instant, mut config: Config, kept: &BTreeSet<Arc<str>>) -> Effects {
-        config.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
-        for virtual_server in &mut config.virtual_servers {
-            virtual_server.real_servers.sort_by_key(|server| server.address);
-        }
-        let (was, now) = self.advance(now);
-        let ticked = self.ticked(was, now);
-        let mut subscribers = subscribers(&config);
-        let names: Vec<_> = config.virtual_servers.iter().map(|server| server.name.clone()).collect();
-
-        let before = std::mem::take(&mut self.virtual_servers);
-        let names_before: Vec<_> = before.iter().map(|server| server.name.clone()).collect();
-        let mut before: BTreeMap<_, _> =
-            before.into_iter().map(|server| (server.name.clone(), server)).collect();
-        let mut effects = Effects::default();
-        for config in config.virtual_servers {
-            let known = before.remove(&config.name);
-            let desired = known.as_ref().map(|server| server.desired(was));
-            let virtual_server = match known {
-                None => VirtualServer::new(now, config),
-                Some(mut virtual_server) => {
-                    virtual_server.reload(now, config, &mut effects.events);
-                    virtual_server
-                }
-            };
-            if desired != Some(virtual_server.desired(now)) {
-                effects.changed.push(virtual_server.name.clone());
-            }
-            self.virtual_servers.push(virtual_server);
-        }
-        let (stay, go): (Vec<_>, Vec<_>) = before.into_values().partition(|it| kept.contains(&it.name));
-        effects.changed.extend(go.into_iter().map(|it| it.name));
-        effects.changed.extend(stay.iter().map(|it| &it.name).filter(|name| ticked.contains(*name)).cloned());
-        effects.changed.sort();
-        self.virtual_servers.extend(stay);
-        self.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
-
-        let loaded: BTreeSet<_> = names.iter().collect();
-        let stays = |name: &Arc<str>| kept.contains(name) && !loaded.contains(name);
-        let moved: Vec<_> = names_before.iter().map(|it| self.position(it).filter(|_| stays(it))).collect();
-        self.subscribers.retain_mut(|subscriber| subscriber.place.relocate(&moved));
-        let moved: Vec<_> = names.iter().map(|name| self.position(name)).collect();
-        subscribers.retain_mut(|subscriber| subscriber.place.relocate(&moved));
-        self.subscribers.append(&mut subscribers);
-        self.subscribers.sort_unstable();
-        self.subscribers.shrink_to_fit();
-        self.timers = self.next_steps(now);
-        self.watches =
-            (0..).zip(&self.virtual_servers).filter_map(|(at, it)| Some((it.blind_at()?, at))).collect();
-        effects
     }
 
     /// Takes in what has happened. An observation that nobody waits for is dropped.
@@ -309,13 +245,6 @@ impl Engine {
         effects
     }
 
-    /// The virtual servers of which time has changed a weight.
-    fn ticked(&self, was: Instant, now: Instant) -> BTreeSet<Arc<str>> {
-        let due = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place);
-        let changed = due.filter(|place| self.view(*place, was) != self.view(*place, now));
-        changed.map(|place| self.virtual_servers[place.indices().0].name.clone()).collect()
-    }
-
     /// The time of the input before this one, and of this one.
     fn advance(&mut self, now: Instant) -> (Instant, Instant) {
         let was = self.now.unwrap_or(now);
@@ -337,6 +266,13 @@ impl Engine {
         virtual_server.real_servers[real_server].next_step(now, virtual_server.slow_start)
     }
 
+    fn position(&self, name: &str) -> Option<usize> {
+        self.virtual_servers.binary_search_by(|server| (*server.name).cmp(name)).ok()
+    }
+}
+
+#[cfg(test)]
+impl Engine {
     /// All timers, from scratch.
     fn next_steps(&self, now: Instant) -> BTreeSet<(Instant, Place)> {
         let pools = self.virtual_servers.iter().enumerate();
@@ -348,13 +284,6 @@ impl Engine {
             .collect()
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        self.virtual_servers.binary_search_by(|server| (*server.name).cmp(name)).ok()
-    }
-}
-
-#[cfg(test)]
-impl Engine {
     /// Whether the timers are what a look at every real server gives.
     pub(crate) fn timers_agree(&self) -> bool {
         self.now.is_none_or(|now| self.timers == self.next_steps(now))
@@ -369,24 +298,4 @@ impl Place {
     fn indices(self) -> (usize, usize) {
         (self.virtual_server as usize, self.real_server as usize)
     }
-
-    /// Follows the virtual server to where it has `moved`; false when it is gone.
-    fn relocate(&mut self, moved: &[Option<usize>]) -> bool {
-        let to = moved[self.virtual_server as usize];
-        self.virtual_server = to.unwrap_or_default() as u32;
-        to.is_some()
-    }
-}
-
-/// Who asks for which probe, by places in this configuration.
-fn subscribers(config: &Config) -> Vec<Subscriber> {
-    let mut subscribers = Vec::new();
-    for (index, virtual_server) in config.virtual_servers.iter().enumerate() {
-        for (real, server) in virtual_server.real_servers.iter().enumerate() {
-            let place = Place::new(index, real);
-            let probes = server.probes.iter().zip(0..);
-            subscribers.extend(probes.map(|(probe, check)| Subscriber { probe: *probe, place, check }));
-        }
-    }
-    subscribers
 }
