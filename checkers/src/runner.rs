@@ -82,6 +82,7 @@ impl Runner {
         let stats = Arc::default();
         let event_loop = EventLoop {
             schedule: Schedule::new(settings.seed),
+            probes: Probes::default(),
             max_concurrent: settings.max_concurrent,
             checks: HashMap::new(),
             contexts: Contexts::default(),
@@ -105,6 +106,11 @@ impl Runner {
         self.probes.send_replace(probes);
     }
 
+    /// Reads certificate files anew, as [`Self::update`] does, for the probes that there are.
+    pub fn read_files_anew(&self) {
+        self.probes.send_modify(|_| ());
+    }
+
     /// How it goes.
     pub fn stats(&self) -> Stats {
         let own = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +132,8 @@ impl Runner {
 
 struct EventLoop {
     schedule: Schedule,
+    /// As of the last update.
+    probes: Probes,
     max_concurrent: usize,
     checks: HashMap<u64, Check>,
     contexts: Contexts,
@@ -150,7 +158,7 @@ impl EventLoop {
                 changed = updates.changed() => match changed {
                     Ok(()) => {
                         let probes = updates.borrow_and_update().clone();
-                        self.update(&probes);
+                        self.update(probes);
                     }
                     Err(_) => return,
                 },
@@ -168,11 +176,17 @@ impl EventLoop {
         }
     }
 
-    fn update(&mut self, probes: &Probes) {
-        let mine = probes.iter().filter(|probe| !lean::does(&probe.spec));
-        let contexts = &mut self.contexts;
-        let update = renew(&mut self.checks, mine, |probe| Check::new(Arc::clone(probe), contexts));
-        self.schedule.limit(lean::part(self.max_concurrent, self.checks.len(), probes));
+    fn update(&mut self, probes: Probes) {
+        let update = if Arc::ptr_eq(&self.probes, &probes) {
+            Input::Tick
+        } else {
+            let mine = probes.iter().filter(|probe| !lean::does(&probe.spec));
+            let contexts = &mut self.contexts;
+            let update = renew(&mut self.checks, mine, |probe| Check::new(Arc::clone(probe), contexts));
+            self.schedule.limit(lean::part(self.max_concurrent, self.checks.len(), &probes));
+            self.probes = probes;
+            update
+        };
         self.contexts.renew();
         self.handle(update);
     }

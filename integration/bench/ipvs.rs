@@ -6,7 +6,8 @@
 //! accepts, but not often: the lab's one CPU does hardly a thousand checks a second, and Tidegate begins with so many.
 //!
 //! What is there is read from /proc/net/ip_vs once the kernel has what each of the two puts there last. The pause between
-//! two looks is ten times as long as the look: so looking costs both the same, at most a tenth of the lab's one CPU.
+//! two looks is ten times as long as the look: so looking costs both the same, at most a tenth of the lab's one CPU. A
+//! reload begins with the signal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -78,8 +79,8 @@ fn tidegate() -> Measured {
     let table = whole(start);
     let reload = |changed: &Changed, last: usize| {
         let configuration = tidegate_configuration(changed);
-        let start = now();
         director.write(&configuration);
+        let start = now();
         director.signal("HUP");
         changed_in_kernel(start, changed, last)
     };
@@ -128,8 +129,7 @@ fn keepalived() -> Measured {
     std::thread::sleep(SETTLED);
     let changed = listed_first();
     let configuration = keepalived_configuration(&changed);
-    let start = now();
-    keepalived.reload(&configuration);
+    let start = keepalived.reload(&configuration);
     let many = changed_in_kernel(start, &changed, *changed.last().unwrap());
     std::thread::sleep(SETTLED);
     let log = read();
@@ -160,8 +160,9 @@ fn print(tidegate: &Measured, keepalived: &Measured) {
 /// Since `start`, when the whole table is there.
 fn whole(start: Instant) -> Duration {
     let (_, last_pool) = virtual_servers().last().unwrap();
+    let mut kernel = Connection::open(DEADLINE).unwrap();
     let took = since(start, || {
-        weights(VIRTUAL_SERVERS - 1).len() == last_pool.len()
+        weights(&mut kernel, VIRTUAL_SERVERS - 1).len() == last_pool.len()
             && table().filter(|line| weight(line) == Some(WEIGHT)).count() == REAL_SERVERS
     });
     println!("the whole table after {took:?}");
@@ -171,8 +172,9 @@ fn whole(start: Instant) -> Duration {
 /// Since `start`, when the kernel has the other weights, and only these; `last` is the virtual server that comes last.
 fn changed_in_kernel(start: Instant, changed: &Changed, last: usize) -> Duration {
     let expected_last = if changed.contains(&last) { OTHER_WEIGHT } else { WEIGHT };
+    let mut kernel = Connection::open(DEADLINE).unwrap();
     let took = since(start, || {
-        if weights(last).first() != Some(&expected_last) {
+        if weights(&mut kernel, last).first() != Some(&expected_last) {
             return false;
         }
         let (mut expected, mut others) = (0, 0);
@@ -192,10 +194,10 @@ fn changed_in_kernel(start: Instant, changed: &Changed, last: usize) -> Duration
 }
 
 /// Those of a virtual server, in the order of the real servers.
-fn weights(number: usize) -> Vec<u32> {
+fn weights(kernel: &mut Connection, number: usize) -> Vec<u32> {
     let address = SocketAddr::from((nth(FIRST_VIRTUAL, number), 80));
     let key = Key::Address { protocol: Protocol::Tcp, address };
-    let table = Connection::open(DEADLINE).unwrap().read(&[key]).unwrap();
+    let table = kernel.read(&[key]).unwrap();
     let destinations = table.values().flat_map(|entry| entry.destinations.values());
     destinations.map(|entry| entry.destination.weight).collect()
 }

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::clock::now;
 
 /// A running keepalived in the network namespace of the caller; stopped in order when dropped.
 #[derive(Debug)]
@@ -52,10 +55,12 @@ impl Keepalived {
         Self { folder, process }
     }
 
-    /// Replaces the configuration and tells keepalived to load it.
-    pub fn reload(&self, configuration: &str) {
+    /// Replaces the configuration and tells keepalived to load it: then.
+    pub fn reload(&self, configuration: &str) -> Instant {
         std::fs::write(self.path("keepalived.conf"), configuration).expect("configuration");
+        let told = now();
         self.signal(Signal::HUP).expect("keepalived still runs");
+        told
     }
 
     /// The process that does the checks and fills the kernel's table.

@@ -19,6 +19,7 @@ const MAX_THREADS: usize = 4;
 /// Runs probes until it is dropped.
 #[derive(Debug)]
 pub(super) struct Runners {
+    probes: Arc<Vec<Arc<Probe>>>,
     network: Runner,
     scripts: Runner,
     /// Which of the probes have stopped.
@@ -41,14 +42,21 @@ impl Runners {
         };
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
+            probes: Arc::default(),
             network: start(director.max_concurrent_checks, cores.min(MAX_THREADS)),
             scripts: start(director.max_concurrent_scripts, 1),
             silence: Silence::default(),
         }
     }
 
-    /// Runs these probes, in ascending order of id, and no others.
+    /// Runs these probes, in ascending order of id, and no others; the files that they need are read anew.
     pub(super) fn update(&mut self, probes: Arc<Vec<Arc<Probe>>>) {
+        if Arc::ptr_eq(&self.probes, &probes) {
+            self.network.read_files_anew();
+            self.scripts.read_files_anew();
+            return;
+        }
+        self.probes = Arc::clone(&probes);
         self.silence.renew(&probes);
         let is_script = |probe: &Arc<Probe>| matches!(*probe.spec, Spec::Script(_));
         if !probes.iter().any(is_script) {

@@ -68,9 +68,8 @@ impl Engine {
         self.subscribers.retain_mut(|subscriber| subscriber.place.relocate(&moved));
         due.retain_mut(|place| place.relocate(&moved));
         let timers = std::mem::take(&mut self.timers).into_iter().filter(|(at, _)| *at > now);
-        self.timers = timers
-            .filter_map(|(at, mut place)| place.relocate(&moved).then_some((at, place)))
-            .collect();
+        self.timers =
+            timers.filter_map(|(at, mut place)| place.relocate(&moved).then_some((at, place))).collect();
         for (name, mut subscribers) in asked {
             let Some(index) = self.position(&name) else { continue };
             due.extend(self.places_of(index));

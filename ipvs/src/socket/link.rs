@@ -51,36 +51,59 @@ impl Link {
         Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(RECEIVE) })
     }
 
-    /// Sends messages together; what the kernel said to each.
-    ///
-    /// The kernel says nothing at all to one whose handling was interrupted. So that nobody waits for that, an
-    /// empty message comes last, which it always acknowledges.
+    /// Sends commands together; what the kernel said to each.
     pub(super) fn exchange<M: Content>(
         &mut self,
         family: u16,
         messages: Vec<M>,
         deadline: Instant,
     ) -> Result<Vec<Result<(), Errno>>, Fault> {
-        let mut answers = vec![Err(Errno::INTR); messages.len()];
+        let answers = self.converse(family, messages, NLM_F_ACK, deadline)?;
+        Ok(answers.into_iter().map(|answer| answer.map(drop)).collect())
+    }
+
+    /// Asks questions together that have one answer each.
+    pub(super) fn ask<M: Content>(
+        &mut self,
+        family: u16,
+        messages: Vec<M>,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Option<M>, Errno>>, Fault> {
+        self.converse(family, messages, 0, deadline)
+    }
+
+    /// The kernel says nothing at all to a message whose handling was interrupted. So that nobody waits for that, an
+    /// empty message comes last, which it always acknowledges.
+    fn converse<M: Content>(
+        &mut self,
+        family: u16,
+        messages: Vec<M>,
+        flags: u16,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Option<M>, Errno>>, Fault> {
+        let mut answers: Vec<_> = messages.iter().map(|_| Err(Errno::INTR)).collect();
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         for message in messages {
-            self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | NLM_F_ACK);
+            self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | flags);
         }
         let last = self.append(&mut bytes, NetlinkPayload::<GenlMessage<M>>::Noop, NLM_F_REQUEST | NLM_F_ACK);
         self.send(&bytes, deadline)?;
         loop {
             for received in self.receive::<M>(deadline)? {
-                let NetlinkPayload::Error(answer) = received.payload else { continue };
-                if received.header.sequence_number == last {
-                    return Ok(answers);
-                }
-                let place = usize::try_from(received.header.sequence_number.wrapping_sub(first))
-                    .unwrap_or(usize::MAX);
+                let sequence_number = received.header.sequence_number;
+                let answer = match received.payload {
+                    NetlinkPayload::Error(_) if sequence_number == last => return Ok(answers),
+                    NetlinkPayload::Error(answer) => outcome(answer.raw_code()).map(|()| None),
+                    NetlinkPayload::InnerMessage(message) => Ok(Some(message.payload)),
+                    _ => continue,
+                };
+                let place = usize::try_from(sequence_number.wrapping_sub(first)).unwrap_or(usize::MAX);
                 if let Some(place) = answers.get_mut(place) {
-                    *place = outcome(answer.raw_code());
+                    *place = answer;
                 }
             }
+            in_time(deadline)?;
         }
     }
 

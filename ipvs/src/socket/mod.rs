@@ -84,12 +84,16 @@ impl Connection {
     fn try_read(&mut self, keys: &[Key]) -> Result<Table, Fault> {
         let deadline = self.deadline();
         let mut services = Vec::new();
-        for key in keys {
-            let question = Message::about_service(Command::GetService, service_key(key));
-            match self.query(question, false, deadline) {
-                Ok(answers) => services.extend(answers),
-                Err(Fault::Kernel(Errno::SRCH)) => {}
-                Err(fault) => return Err(fault),
+        for keys in keys.chunks(BATCH) {
+            let question = |key| Message::about_service(Command::GetService, service_key(key));
+            let answers =
+                self.link.ask(self.family, keys.iter().map(question).collect(), deadline).map_err(no_ipvs)?;
+            for answer in answers {
+                match answer {
+                    Ok(answer) => services.extend(answer),
+                    Err(Errno::SRCH) => {}
+                    Err(errno) => return Err(no_ipvs(Fault::general(errno))),
+                }
             }
         }
         let mut table = decode_services(services)?;

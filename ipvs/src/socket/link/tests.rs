@@ -51,6 +51,16 @@ fn each_of_many_messages_gets_its_own_answer() {
 }
 
 #[test]
+fn each_of_many_questions_gets_its_own_answer() {
+    let mut link = Link::open().unwrap();
+    let names = ["nlctrl", "no such one", "nlctrl"];
+    let questions = names.into_iter().map(lookup).collect();
+    let answers = link.ask(CONTROL_FAMILY, questions, clock::now() + PATIENCE).unwrap();
+    let ids: Vec<_> = answers.into_iter().map(|it| it.map(|answer| answer.unwrap().id())).collect();
+    assert_eq!(ids, [Ok(Some(CONTROL_FAMILY)), Err(Errno::NOENT), Ok(Some(CONTROL_FAMILY))]);
+}
+
+#[test]
 fn nobody_waits_for_what_never_comes_beyond_the_deadline() {
     let mut link = Link::open().unwrap();
     let begun = clock::now();
