@@ -6,8 +6,10 @@
 //! answer. Everything ends in the middle between two adverts, so that rounds can be compared. Client and answers are realtime, so that it is not they who are late.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use tidegate_integration::clock::now;
@@ -175,8 +177,8 @@ impl Drop for Load {
 }
 
 fn lateness() {
-    println!("| director | transitions in {} s | latest advert |", BUSY_TIME.as_secs());
-    println!("| --- | --- | --- |");
+    println!("| director | transitions in {} s | latest advert | later than 1 ms |", BUSY_TIME.as_secs());
+    println!("| --- | --- | --- | --- |");
     let router = [Router::new(100, SECOND / 100)];
     let (lan, theirs) = (Lan::new(2), Lan::new(2));
     let tidegate = start(Program::Tidegate, &lan, &router);
@@ -188,30 +190,68 @@ fn lateness() {
     };
     // Once it is calm, so that nobody waits for the answer.
     let after = [&tidegate, &keepalived].map(transitions);
-    let latest = tidegate.iter().filter_map(latest).fold(0.0, f64::max);
-    println!("| Tidegate | {} | {latest:.3} ms |", after[0] - before[0]);
+    println!("| Tidegate | {} | {} |", after[0] - before[0], Lateness::of(&tidegate));
     if after[0] > before[0] {
         tidegate.iter().for_each(|it| eprintln!("{}", it.log()));
     }
-    println!("| keepalived | {} | |", after[1] - before[1]);
-    println!("| a realtime thread that only sleeps | | {floor:.3} ms |");
+    println!("| keepalived | {} | | |", after[1] - before[1]);
+    println!("| a realtime thread that only sleeps | | {floor} |");
 }
 
-/// How late, in milliseconds, this machine lets a realtime thread be that wakes up as often as adverts are sent and does
-/// nothing else. It takes as long as the load lasts.
-fn floor() -> f64 {
-    let start = now();
-    let sleeper = std::thread::spawn(move || {
-        let (mut due, mut latest) = (start, Duration::ZERO);
+/// Of all wake-ups, in milliseconds the greatest, and how many were later than one.
+#[derive(Default)]
+struct Lateness {
+    all: u64,
+    late: u64,
+    latest: f64,
+}
+
+impl Lateness {
+    /// That of the adverts; keepalived does not say.
+    fn of(pair: &[Running; 2]) -> Self {
+        let mut it = Self::default();
+        for running in pair {
+            let Running::Tidegate(director) = running else { continue };
+            let vrrp = &director.status()["vrrp"];
+            it.all += vrrp["adverts"].as_u64().unwrap();
+            it.late += vrrp["late"].as_u64().unwrap();
+            it.latest = it.latest.max(vrrp["latest_ms"].as_f64().unwrap());
+        }
+        it
+    }
+}
+
+impl Display for Lateness {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} ms | {} of {}", self.latest, self.late, self.all)
+    }
+}
+
+/// How late this machine lets a realtime thread be that wakes up as often as adverts are sent and does nothing else. It
+/// takes as long as the load lasts.
+fn floor() -> Lateness {
+    let ready = Barrier::new(2);
+    let sleep = || {
+        ready.wait();
+        let start = now();
+        let (mut due, mut lateness) = (start, Lateness::default());
         while due < start + BUSY_TIME {
             due += SECOND / 100;
             std::thread::sleep(due.saturating_duration_since(now()));
-            latest = latest.max(now().saturating_duration_since(due));
+            let by = now().saturating_duration_since(due).as_secs_f64() * 1e3;
+            lateness.all += 1;
+            lateness.late += u64::from(by > 1.0);
+            lateness.latest = lateness.latest.max(by);
         }
-        latest.as_secs_f64() * 1e3
-    });
-    realtime();
-    sleeper.join().unwrap()
+        lateness
+    };
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(sleep);
+        // It is there by now, and only who is there is made realtime.
+        realtime();
+        ready.wait();
+        sleeper.join().unwrap()
+    })
 }
 
 fn transitions(pair: &[Running; 2]) -> u64 {
@@ -221,14 +261,6 @@ fn transitions(pair: &[Running; 2]) -> u64 {
             Running::Keepalived(keepalived) => keepalived.log().matches(" STATE").count() as u64,
         })
         .sum()
-}
-
-/// The latest advert, in milliseconds; keepalived does not say.
-fn latest(running: &Running) -> Option<f64> {
-    match running {
-        Running::Tidegate(director) => director.status()["vrrp"]["latest_ms"].as_f64(),
-        Running::Keepalived(_) => None,
-    }
 }
 
 fn rounds() -> usize {
