@@ -137,7 +137,7 @@ fn overload(it: &Overload, paint: Paint) -> String {
     }
     let capacity = match it.capacity {
         Some(capacity) => format!("{capacity}/s can be served"),
-        None => "no server has been full".to_owned(),
+        None => "how much can be served is not known, not every server has been full".to_owned(),
     };
     let mut text = format!("  overload {}: {}/s asked for, {capacity}", it.mode, it.demand);
     if it.turned_away > 0.0 {
