@@ -31,7 +31,7 @@ pub(super) struct Regulator(BTreeMap<ServiceKey, BTreeMap<SocketAddr, Known>>);
 #[derive(Debug, Clone, Copy)]
 struct Known {
     meter: Meter,
-    /// In the kernel.
+    /// In the kernel, as it was last read or set.
     upper: u32,
 }
 
@@ -95,9 +95,9 @@ impl Regulator {
     }
 
     /// What sets the thresholds of a virtual server's services as caps and entries want them now, if they are looked at
-    /// again after this time. Nothing for those that have them already.
+    /// again after this time. Nothing for those that have them already. The thresholds count as set until they are read.
     pub(super) fn requests(
-        &self,
+        &mut self,
         ours: &Table,
         services: &BTreeMap<ServiceKey, Destinations>,
         interval: Duration,
@@ -119,6 +119,8 @@ impl Regulator {
                 let destination = with_threshold(entry.destination, upper);
                 if destination != entry.destination {
                     requests.push(Request::SetDestination(kernels, *address, destination));
+                    let known = self.0.get_mut(key).and_then(|known| known.get_mut(address));
+                    known.into_iter().for_each(|known| known.upper = upper);
                 }
             }
         }

@@ -298,3 +298,17 @@ fn thresholds_are_lifted_where_services_outlive_the_director() {
     regulator.read(kernel.now, &other(102), &kernel.destinations());
     assert_eq!(regulator.to_lift(&ours), [key(), other(102)]);
 }
+
+#[test]
+fn a_threshold_is_known_before_it_is_read() {
+    let kernel = Kernel::new(4, Duration::from_millis(400));
+    let services = BTreeMap::from([(key(), kernel.destinations())]);
+    let mut regulator = Regulator::default();
+    regulator.read(kernel.now, &key(), &services[&key()]);
+    let set = regulator.requests(&Table::from([(key(), protected(6))]), &services, TICK);
+    assert_eq!(set.len(), 1);
+    // The cap goes before the next round.
+    let ours = Table::from([(key(), protected(0))]);
+    assert!(regulator.has_work(&ours));
+    assert_eq!(regulator.to_lift(&ours), [key()]);
+}
