@@ -1,5 +1,8 @@
 //! The event loop: everything that happens passes here, one thing at a time.
 
+mod reload;
+mod stop;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::net::UnixListener;
@@ -27,8 +30,7 @@ use crate::config::{self, DataplaneKind, Model};
 use crate::control::{self, Feed, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Leading, Report, ServiceKey, Table, services};
 use crate::failover::{self, Failover};
-use crate::memory;
-use crate::plan::{Description, keep_fixed};
+use crate::plan::Description;
 use crate::probes::{self, Probes};
 
 // A full queue makes its sender wait, not the loop. An element of the first is a batch.
@@ -354,95 +356,6 @@ impl EventLoop {
         }
     }
 
-    /// The first checks and the first table of a large configuration are both a lot of work: the table goes before,
-    /// and the service manager hears of a director that listens.
-    fn begin(&mut self) {
-        if let Some(probes) = self.first_probes.take() {
-            self.runner.update(probes);
-            self.notifier.ready(self.summary());
-        }
-    }
-
-    fn load(&mut self) {
-        if self.is_stopping() {
-            warn!("told to reload while stopping: the configuration stays");
-            return;
-        }
-        if !self.queues.load.request(&self.file) {
-            debug!("a reload is under way; one more will follow it");
-            return;
-        }
-        self.notifier.reloading();
-    }
-
-    fn loaded(&mut self, now: Instant, result: Loaded) {
-        let again = self.queues.load.ended();
-        if self.is_stopping() {
-            // The service manager has been told of the stop; nothing may take that back.
-            return;
-        }
-        match result {
-            Ok((mut model, reading)) => {
-                for key in keep_fixed(&self.model.director, &mut model.director) {
-                    warn!(key, "this key of [director] takes effect when the director is started anew");
-                }
-                self.last_error = self.failover.configure(&model).err().map(|error| error.to_string());
-                if let Some(error) = &self.last_error {
-                    error!(error, "the configuration is in force but for its virtual routers");
-                }
-                let kept = self.apply(now, model);
-                let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 1e1;
-                info!(
-                    generation = self.generation,
-                    file = %self.file.display(),
-                    virtual_servers = self.model.virtual_servers.len(),
-                    unchanged = kept,
-                    reading_ms = milliseconds(reading),
-                    applying_ms = milliseconds(clock::now() - now),
-                    "configuration reloaded"
-                );
-                self.feed.tell(control::Event::Reload { generation: self.generation, error: None });
-            }
-            Err(mistakes) => {
-                error!(file = %self.file.display(), "configuration not reloaded, the old one stays:\n{mistakes}");
-                let error = Some(mistakes.clone());
-                self.feed.tell(control::Event::Reload { generation: self.generation, error });
-                self.last_error = Some(mistakes);
-            }
-        }
-        if again {
-            self.load();
-        } else {
-            self.notifier.ready(self.summary());
-        }
-    }
-
-    /// Takes another configuration; how many virtual servers stay as they are.
-    fn apply(&mut self, now: Instant, model: Model) -> usize {
-        let kept = model.kept(&self.model);
-        let (probes, config) = self.probes.assign(&self.model, &model, &kept);
-        let effects = self.engine.reload_part(now, config, &kept);
-        match &mut self.first_probes {
-            Some(first) => *first = probes,
-            None => self.runner.update(probes),
-        }
-        let before = std::mem::replace(&mut self.model, model);
-        self.applied = now;
-        self.generation += 1;
-        self.take(now, effects);
-        for virtual_server in before.virtual_servers.iter().filter(|it| !kept.contains(&it.name)) {
-            for key in &virtual_server.listen {
-                self.desired.remove(key);
-            }
-        }
-        // What the engine does not know of may be another one: the scheduler, the forwarding.
-        let names = self.model.virtual_servers.iter().map(|it| &it.name);
-        self.changed.extend(names.filter(|name| !kept.contains(*name)).cloned());
-        self.hand_over();
-        tokio::task::spawn_blocking(memory::give_back);
-        kept.len()
-    }
-
     fn take(&mut self, now: Instant, effects: Effects) {
         self.log.write(now, &effects.events);
         self.changed.extend(effects.changed);
@@ -470,32 +383,6 @@ impl EventLoop {
             let held = decided.then_some(status.quorum.held);
             self.failover.quorum(&name, held);
         }
-    }
-
-    fn stop(&mut self, now: Instant, signal: &'static str) {
-        let Some(vrrp) = self.failover.vrrp() else {
-            info!(signal, "stopping");
-            return self.let_go(now);
-        };
-        info!(signal, "stopping: handing the virtual routers over, and serving until another director does");
-        self.notifier.stopping("handing over to the other director");
-        self.stopping = Stopping::HandingOver;
-        let done = self.hand_over.clone();
-        tokio::spawn(async move {
-            vrrp.stop().await;
-            let _ended = done.send(()).await;
-        });
-    }
-
-    /// The rest of a stop, once no address of a virtual router is here any more.
-    fn let_go(&mut self, now: Instant) {
-        let grace = self.model.director.shutdown_grace;
-        info!(grace_s = grace.as_secs_f64(), "no new connections, those that live may end");
-        self.notifier.stopping("waiting for connections to end");
-        self.stopping = Stopping::Until(now + grace);
-        self.first_probes = None;
-        self.runner.update(Arc::default());
-        self.dataplanes.stop_accepting();
     }
 
     /// True when a stopping director has nothing left to wait for.
