@@ -14,6 +14,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::checks::Checks;
 use super::constants::*;
 use super::residence::{AtRest, Lesson, Recent};
 use super::sample::Change;
@@ -22,17 +23,14 @@ use super::sample::Change;
 pub(super) struct Cap {
     pub(super) recent: Recent,
     /// The same over a longer time, to regulate by.
-    steady: Recent,
+    pub(super) steady: Recent,
     pub(super) at_rest: AtRest,
     /// The shortest residence so far: at rest it is no longer.
     least: Option<f64>,
     /// What was seen since the last check: a queue that has begun meanwhile shows only in the next one.
-    unconfirmed: Lesson,
+    pub(super) unconfirmed: Lesson,
     /// The most completions per second of late.
     peak: f64,
-    /// Of checks, in seconds: the last one, and at rest.
-    latency: Option<f64>,
-    pub(super) latency_at_rest: Option<f64>,
     pub(super) limit: Option<f64>,
     phase: Phase,
     /// The cap that the last cut left: near it the cap grows slowly.
@@ -41,10 +39,6 @@ pub(super) struct Cap {
     calm: f64,
     /// The cap and the residence before the last trim.
     trimmed: Option<(f64, f64)>,
-    /// When checks or clients last said that the server is saturated.
-    saturated: Option<Instant>,
-    /// So many checks in a row have.
-    times: u32,
     /// When clients were refused last, and the cap before they were: in case there was nobody to let them in.
     refused: Option<(Instant, Option<f64>)>,
     /// For how long the server has left clients without an answer, in seconds.
@@ -85,29 +79,15 @@ impl Cap {
         self.limit.map(|limit| limit.round().max(1.0) as u32)
     }
 
-    /// A check was answered, or given up, after so many seconds; a full backlog answers at once and tells no time.
-    pub(super) fn check(&mut self, now: Instant, latency: Option<f64>, saturated: bool) {
-        self.saturated = if saturated { Some(now) } else { self.saturated };
-        self.times = if saturated { self.times.saturating_add(1) } else { 0 };
-        let Some(latency) = latency else { return };
-        self.latency = Some(latency);
-        if saturated {
-            return;
-        }
-        let rest = self.latency_at_rest.unwrap_or(latency);
-        let share = match self.latency_ratio() {
-            _ if latency < rest => LATENCY_FALL,
-            ratio if ratio < LATENCY_HIGH => LATENCY_RISE,
-            _ => 0.0,
-        };
-        self.latency_at_rest = Some(rest + share * (latency - rest));
+    /// A check was answered by a server that is not saturated.
+    pub(super) fn confirm(&mut self, checks: &Checks) {
         let lesson = std::mem::take(&mut self.unconfirmed);
-        if self.latency_ratio() < LATENCY_LOW {
+        if checks.is_quick() {
             self.at_rest.learn(lesson, self.recent.rate());
         }
     }
 
-    pub(super) fn sample(&mut self, moment: Moment, change: &Change) {
+    pub(super) fn sample(&mut self, checks: &mut Checks, moment: Moment, change: &Change) {
         let rest = self.rest(&moment);
         self.recent.sample(change, SPAN, rest);
         self.steady.sample(change, STEADY_SPAN, rest);
@@ -116,20 +96,20 @@ impl Cap {
         let echoes = self.silent > 0.0 || self.echo.is_some_and(|until| moment.now < until);
         let refuses = change.failed >= REFUSALS && change.heard && !echoes;
         if refuses {
-            self.saturated = Some(moment.now);
+            checks.saturate(moment.now);
         }
         self.least = self.recent.residence().into_iter().chain(self.least).min_by(f64::total_cmp);
-        self.learn(&moment, change);
+        self.learn(checks, &moment, change);
         self.listen(&moment, change);
-        self.settle(&moment);
+        self.settle(checks, &moment);
         match self.phase {
             Phase::Settling(_) => {}
             _ if refuses && moment.active > 1 => self.cut(&moment, true),
             Phase::Waiting(_) => {}
-            Phase::Steady if moment.active > 1 && self.waits(&moment) => self.cut(&moment, false),
+            Phase::Steady if moment.active > 1 && self.waits(checks, &moment) => self.cut(&moment, false),
             Phase::Steady => {
                 if let Some(limit) = self.limit {
-                    self.limit = Some(self.regulated(limit, &moment, change.seconds));
+                    self.limit = Some(self.regulated(checks, limit, &moment, change.seconds));
                 }
             }
         }
@@ -145,11 +125,11 @@ impl Cap {
         self.at_rest.residence().or(moment.peers_rest)
     }
 
-    fn learn(&mut self, moment: &Moment, change: &Change) {
+    fn learn(&mut self, checks: &Checks, moment: &Moment, change: &Change) {
         let shorter = self.recent.residence().zip(self.at_rest.residence());
         if shorter.is_some_and(|(now, rest)| now < rest * (1.0 - self.recent.error())) {
             self.at_rest.learn(change.into(), self.recent.rate());
-        } else if self.teaches(moment) {
+        } else if self.teaches(checks, moment) {
             self.unconfirmed.add(change);
         } else {
             self.unconfirmed = Lesson::default();
@@ -166,12 +146,12 @@ impl Cap {
         }
     }
 
-    fn settle(&mut self, moment: &Moment) {
+    fn settle(&mut self, checks: &mut Checks, moment: &Moment) {
         let now = moment.now;
         if let (Phase::Settling(since), Some(limit)) = (self.phase, self.limit) {
             let has_come_down = self.limit().is_some_and(|limit| moment.active <= limit.into());
             // Connections that last for hours do not go, and do no harm if checks are quick.
-            let bears = now.saturating_duration_since(since) >= SETTLING && self.is_calm(now);
+            let bears = now.saturating_duration_since(since) >= SETTLING && checks.are_calm(now);
             if bears {
                 self.limit = Some(limit.max(moment.active as f64));
             }
@@ -183,69 +163,51 @@ impl Cap {
         if let Phase::Waiting(until) = self.phase
             && until <= now
         {
-            self.begin_anew();
+            self.begin_anew(checks);
         }
     }
 
     /// Nothing that was counted before is believed.
-    fn begin_anew(&mut self) {
+    fn begin_anew(&mut self, checks: &mut Checks) {
         self.phase = Phase::Steady;
         (self.recent, self.steady) = (Recent::default(), Recent::default());
-        (self.latency, self.saturated) = (None, None);
+        checks.forget();
     }
 
     /// The server is out of service: it had not been full when it refused clients.
-    pub(super) fn let_go(&mut self, now: Instant) {
+    pub(super) fn let_go(&mut self, checks: &mut Checks, now: Instant) {
         if let Some((at, before)) = self.refused.take()
             && now.saturating_duration_since(at) < SETTLING
         {
             self.limit = before;
-            self.begin_anew();
+            self.begin_anew(checks);
         }
-    }
-
-    fn latency_ratio(&self) -> f64 {
-        match (self.latency, self.latency_at_rest) {
-            (Some(latency), Some(rest)) => (latency + LATENCY_NOISE) / (rest + LATENCY_NOISE),
-            _ => 1.0,
-        }
-    }
-
-    fn recently_saturated(&self, now: Instant) -> bool {
-        self.saturated.is_some_and(|at| now.saturating_duration_since(at) <= PROGRESS)
     }
 
     /// Whether this moment says what rest is like.
-    fn teaches(&self, moment: &Moment) -> bool {
+    fn teaches(&self, checks: &Checks, moment: &Moment) -> bool {
         let free =
             self.limit.is_none_or(|limit| (moment.active as f64) < BINDING * limit) && !moment.shedding;
         // Whoever does not know what rest is like finds out after a deep cut.
         let unknown = self.at_rest.residence().is_none() && self.limit.is_some();
-        (free || unknown) && self.is_calm(moment.now) && matches!(self.phase, Phase::Steady)
+        (free || unknown) && checks.are_calm(moment.now) && matches!(self.phase, Phase::Steady)
     }
 
-    /// Its checks do not wait.
-    fn is_calm(&self, now: Instant) -> bool {
-        !self.recently_saturated(now) && self.latency_ratio() < LATENCY_LOW
-    }
-
-    /// Its checks say that it has more than it can do at once.
-    pub(super) fn checks_wait(&self, now: Instant) -> bool {
+    /// It has more than its cap allows.
+    pub(super) fn is_too_full(&self) -> bool {
         matches!(self.phase, Phase::Settling(_))
-            || self.recently_saturated(now)
-            || self.latency_ratio() > LATENCY_HIGH
     }
 
     /// Checks wait, and so do connections.
-    fn waits(&self, moment: &Moment) -> bool {
-        let own = self.checks_wait(moment.now);
+    fn waits(&self, checks: &Checks, moment: &Moment) -> bool {
+        let own = self.is_too_full() || checks.wait(moment.now);
         if !own && !moment.pool_waits {
             return false;
         }
         let rest = self.rest(moment);
         let Some((residence, rest)) = self.recent.residence().zip(rest.or(self.least)) else {
             // Nothing is known of it; once may be an accident.
-            return rest.is_none() && self.recently_saturated(moment.now) && self.times > 1;
+            return rest.is_none() && checks.insist(moment.now);
         };
         // Where only the checks of others wait more is needed.
         let sure = if own { 1.0 } else { 2.0 };
@@ -288,12 +250,12 @@ impl Cap {
     }
 
     /// The cap after `seconds` more of what was seen.
-    fn regulated(&mut self, limit: f64, moment: &Moment, seconds: f64) -> f64 {
+    fn regulated(&mut self, checks: &Checks, limit: f64, moment: &Moment, seconds: f64) -> f64 {
         if (moment.active as f64) < BINDING * limit - 1.0 {
             return limit;
         }
         let Some((residence, rest)) = self.steady.residence().zip(self.rest(moment).or(self.least)) else {
-            return if self.is_calm(moment.now) { self.grown(limit, seconds) } else { limit };
+            return if checks.are_calm(moment.now) { self.grown(limit, seconds) } else { limit };
         };
         let share = 1.0 - rest / residence;
         let queue = self.steady.active() * share;

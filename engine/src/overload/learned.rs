@@ -32,12 +32,13 @@ impl Overload {
     /// Only of those servers about which enough is known.
     pub(crate) fn learned(&self, virtual_server: &Arc<str>) -> impl Iterator<Item = LearnedServer> {
         self.guards.iter().filter_map(|it| {
+            let cap = it.clients.cap()?;
             Some(LearnedServer {
                 virtual_server: virtual_server.clone(),
                 real_server: it.address,
-                cap: it.cap.limit,
-                residence: it.cap.at_rest.residence()?,
-                latency: it.cap.latency_at_rest,
+                cap: cap.limit,
+                residence: cap.at_rest.residence()?,
+                latency: it.checks.latency_at_rest,
             })
         })
     }
@@ -46,10 +47,12 @@ impl Overload {
     pub(crate) fn recall(&mut self, learned: &LearnedServer) {
         let sane = |number: &f64| number.is_finite() && *number > 0.0;
         let Some(guard) = self.guard(learned.real_server) else { return };
-        if guard.cap.at_rest.residence().is_none() && sane(&learned.residence) {
-            guard.cap.at_rest = AtRest::recalled(learned.residence);
-            guard.cap.latency_at_rest = learned.latency.filter(sane);
-            guard.cap.limit = learned.cap.filter(sane).map(|cap| cap.max(1.0));
+        let known = guard.clients.cap().and_then(|it| it.at_rest.residence());
+        if known.is_none() && sane(&learned.residence) {
+            guard.checks.latency_at_rest = learned.latency.filter(sane);
+            let cap = &mut guard.clients.seen(guard.address).cap;
+            cap.at_rest = AtRest::recalled(learned.residence);
+            cap.limit = learned.cap.filter(sane).map(|cap| cap.max(1.0));
         }
     }
 }

@@ -40,6 +40,8 @@
 //! 6. Overload never makes a server `alive: false`, which alone lets a dataplane end connections.
 
 mod cap;
+mod checks;
+mod clients;
 pub(crate) mod constants;
 mod ejection;
 mod evidence;
@@ -58,6 +60,8 @@ use std::time::Instant;
 use crate::config::{Mode, RealServer, VirtualServer};
 use crate::{Observation, OutcomeKind};
 use cap::{Cap, Moment};
+use checks::Checks;
+use clients::Clients;
 use constants::*;
 use ejection::Budget;
 use evidence::{Class, Evidence};
@@ -118,9 +122,9 @@ struct Guard {
     address: SocketAddr,
     /// The configured cap.
     most: Option<u32>,
-    load: Option<Load>,
     evidence: Evidence,
-    cap: Cap,
+    checks: Checks,
+    clients: Clients,
     flap: Flap,
     /// What the last failed check meant.
     class: Option<Class>,
@@ -203,7 +207,7 @@ impl Overload {
                 guard.class = None;
             }
             if !stood_still {
-                guard.cap.check(now, Some(latency), false);
+                guard.check(now, Some(latency), false);
             }
             return Reading::Plain;
         }
@@ -212,7 +216,7 @@ impl Overload {
         match class {
             Class::Saturated => {
                 let waited = evidence::blames_time(kind).then_some(latency);
-                guard.cap.check(now, waited, true);
+                guard.check(now, waited, true);
                 Reading::Plain
             }
             Class::Dead if kind == OutcomeKind::Unreachable || !self.most_are_silent(now) => Reading::Hasty,
@@ -271,16 +275,17 @@ impl Overload {
         self.shedding = turned_away > 0;
         let share = 1.0 - (-seconds / DEMAND_SPAN).exp();
         self.turned_away_rate += share * (turned_away as f64 / seconds - self.turned_away_rate);
-        let waiting = self.guards.iter().filter(|it| it.cap.checks_wait(now)).count();
+        let waiting = self.guards.iter().filter(|it| it.waits(now)).count();
         let pool_waits = waiting > 1 && waiting as f64 >= WAITING_SHARE * self.guards.len() as f64;
         let peers_rest = self.peers_rest();
         for load in &traffic.real_servers {
             let Some(guard) = self.guard(load.address) else { continue };
-            let Some(before) = guard.load else { continue };
+            let Some(before) = guard.clients.load(load.address) else { continue };
             let change = sample::Change::between(&before, load, seconds);
             guard.evidence.sample(now, &change);
             let shedding = turned_away > 0;
-            guard.cap.sample(Moment { now, active: load.active, shedding, pool_waits, peers_rest }, &change);
+            let moment = Moment { now, active: load.active, shedding, pool_waits, peers_rest };
+            guard.clients.sample(&mut guard.checks, moment, load, &change);
         }
         self.remember(traffic);
         self.reconsider(now);
@@ -288,7 +293,8 @@ impl Overload {
 
     /// The median residence at rest, if more than one server knows its own.
     fn peers_rest(&self) -> Option<f64> {
-        let mut known: Vec<_> = self.guards.iter().filter_map(|it| it.cap.at_rest.residence()).collect();
+        let mut known: Vec<_> =
+            self.guards.iter().filter_map(|it| it.clients.cap()?.at_rest.residence()).collect();
         known.sort_unstable_by(f64::total_cmp);
         known.get(known.len() / 2).copied().filter(|_| known.len() > 1)
     }
@@ -300,7 +306,7 @@ impl Overload {
             self.shedding = false;
             self.turned_away_rate = 0.0;
             for guard in &mut self.guards {
-                guard.load = None;
+                guard.clients.forget_load();
                 guard.stand = Stand::AsChecked;
                 (guard.let_go, guard.soft) = (!guard.healthy, false);
                 guard.allowed = guard.most;
@@ -375,7 +381,7 @@ impl Overload {
         self.fullest = traffic.real_servers.iter().map(|it| it.active).max().unwrap_or(0);
         for load in &traffic.real_servers {
             if let Some(guard) = self.guard(load.address) {
-                guard.load = Some(*load);
+                guard.clients.remember(load);
             }
         }
     }
@@ -392,9 +398,9 @@ impl Guard {
         Guard {
             address: server.address,
             most: server.most(),
-            load: None,
             evidence: Evidence::default(),
-            cap: Cap::default(),
+            checks: Checks::default(),
+            clients: Clients::default(),
             flap: Flap::default(),
             class: None,
             healthy: false,
@@ -405,8 +411,25 @@ impl Guard {
         }
     }
 
+    /// As [`Checks::take`] does.
+    fn check(&mut self, now: Instant, latency: Option<f64>, saturated: bool) {
+        if self.checks.take(now, latency, saturated) {
+            self.clients.confirm(&self.checks);
+        }
+    }
+
+    /// Its checks say that it has more than it can do at once.
+    fn waits(&self, now: Instant) -> bool {
+        self.clients.cap().is_some_and(Cap::is_too_full) || self.checks.wait(now)
+    }
+
+    /// The learned cap, within the configured one.
+    fn limit(&self) -> Option<u32> {
+        lesser(self.clients.cap().and_then(Cap::limit), self.most)
+    }
+
     fn let_go(&mut self, now: Instant) {
-        self.cap.let_go(now);
+        self.clients.let_go(&mut self.checks, now);
         self.let_go = true;
         self.stand = Stand::AsChecked;
         self.flap.fell(now);
@@ -421,15 +444,11 @@ impl Guard {
     }
 
     fn burden(&self) -> ejection::Load {
-        ejection::Load {
-            active: self.load.map_or(0, |it| it.active),
-            limit: lesser(self.cap.limit(), self.most),
-            in_service: self.in_service(),
-        }
+        ejection::Load { active: self.clients.active(), limit: self.limit(), in_service: self.in_service() }
     }
 
     fn allow(&mut self, now: Instant, fullest: u64, ramps: bool) {
-        let learned = lesser(self.cap.limit(), self.most);
+        let learned = self.limit();
         let share = if ramps { self.flap.share(now) } else { 1.0 };
         self.allowed = if share < 1.0 {
             let whole = learned.map_or(fullest as f64 + 1.0, f64::from);

@@ -14,6 +14,16 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// After samples of nothing.
+    pub(super) fn idle(weight: f64) -> Self {
+        Self { weight, ..Self::default() }
+    }
+
+    /// Of the samples so far, from 0 to 1.
+    pub(super) fn weight(&self) -> f64 {
+        self.weight
+    }
+
     /// `spans`: the least and the most time constant, in seconds.
     pub(super) fn sample(&mut self, change: &Change, spans: (f64, f64), rest: Option<f64>) {
         let (least, most) = spans;
@@ -57,6 +67,15 @@ pub(super) struct Lesson {
 }
 
 impl Lesson {
+    /// So many seconds of nothing.
+    pub(super) fn idle(seconds: f64) -> Self {
+        Self { seconds, ..Self::default() }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     pub(super) fn add(&mut self, change: &Change) {
         self.seconds += change.seconds;
         self.area += change.active * change.seconds;

@@ -33,6 +33,15 @@ pub struct Load {
     pub bytes_out: Option<u64>,
 }
 
+impl Load {
+    /// Whether it tells of no client, now or before.
+    pub(super) fn is_nothing(&self) -> bool {
+        let Load { address: _, active, begun, failed, established, bytes_out } = *self;
+        let totals = [active, begun, failed, established.unwrap_or(0), bytes_out.unwrap_or(0)];
+        totals == [0; 5]
+    }
+}
+
 /// From one sample to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Change {

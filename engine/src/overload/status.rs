@@ -1,5 +1,6 @@
 //! The numbers behind the protection's decisions.
 
+use super::cap::Cap;
 use super::{Overload, Stand};
 use crate::config::Mode;
 
@@ -41,22 +42,27 @@ impl Overload {
         OverloadStatus {
             mode: self.mode,
             sampled: self.sampled.is_some(),
-            demand: self.guards.iter().map(|it| it.cap.recent.rate()).sum::<f64>() + self.turned_away_rate,
-            capacity: in_service().map(|it| it.cap.capacity()).sum(),
+            demand: self
+                .guards
+                .iter()
+                .map(|it| it.clients.cap().map_or(0.0, |cap| cap.recent.rate()))
+                .sum::<f64>()
+                + self.turned_away_rate,
+            capacity: in_service().map(|it| it.clients.cap()?.capacity()).sum(),
             turned_away: self.turned_away_rate,
         }
     }
 
     pub(crate) fn server_status(&self, index: usize) -> ServerOverloadStatus {
         let guard = &self.guards[index];
-        let cap = &guard.cap;
+        let cap = guard.clients.cap();
         ServerOverloadStatus {
             stand: guard.stand,
             cap: guard.allowed,
-            learned: cap.limit(),
-            residence: (cap.recent.residence(), cap.at_rest.residence()),
-            rate: cap.recent.rate(),
-            sureness: cap.at_rest.sureness(),
+            learned: cap.and_then(Cap::limit),
+            residence: (cap.and_then(|it| it.recent.residence()), cap.and_then(|it| it.at_rest.residence())),
+            rate: cap.map_or(0.0, |it| it.recent.rate()),
+            sureness: cap.map_or(0.0, |it| it.at_rest.sureness()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The protection seen from outside, one rule at a time; random histories are in `properties`.
 
+mod idle;
 mod properties;
 mod support;
 
