@@ -1,5 +1,6 @@
 //! Counters with one writer: each thread has its own cells, in its own cache line, and whoever reads sums.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Written by one thread, read by any.
@@ -25,9 +26,13 @@ impl Cell {
     }
 }
 
-/// One set of cells for each thread.
+/// One set of cells for each thread, made when one of them has something to count: on a large machine they are most of
+/// what a destination holds.
 #[derive(Debug)]
-pub(crate) struct PerThread<T>(Box<[Line<T>]>);
+pub(crate) struct PerThread<T> {
+    threads: usize,
+    lines: OnceLock<Box<[Line<T>]>>,
+}
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -35,14 +40,15 @@ struct Line<T>(T);
 
 impl<T: Default> PerThread<T> {
     pub(crate) fn new(threads: usize) -> PerThread<T> {
-        PerThread((0..threads).map(|_| Line::default()).collect())
+        PerThread { threads, lines: OnceLock::new() }
     }
 
     pub(crate) fn of(&self, thread: usize) -> &T {
-        &self.0[thread].0
+        let lines = || (0..self.threads).map(|_| Line::default()).collect();
+        &self.lines.get_or_init(lines)[thread].0
     }
 
     pub(crate) fn sum(&self, cell: impl Fn(&T) -> &Cell) -> u64 {
-        self.0.iter().map(|line| cell(&line.0).read()).sum()
+        self.lines.get().into_iter().flatten().map(|line| cell(&line.0).read()).sum()
     }
 }

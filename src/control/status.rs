@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -418,8 +417,8 @@ impl VirtualServer {
             listen.no_destination = counted.no_destination;
             listen.over_limit = counted.over_limit;
         }
-        let group: Arc<str> = self.name.as_str().into();
-        let traffic = |address| counters.destinations.get(&(Arc::clone(&group), address)).map(Traffic::from);
+        let counted = counters.of_group(&self.name);
+        let traffic = |address| counted.get(address).map(Traffic::from);
         for server in &mut self.real_servers {
             server.traffic = traffic(server.address).unwrap_or_default();
         }

@@ -1,6 +1,5 @@
 //! What the dataplanes have counted, for the overload protection: asked for again and again, taken in when it comes.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,8 +82,8 @@ impl Sample {
 }
 
 fn traffic(it: &VirtualServer, counters: &Counters) -> Traffic {
-    let counted = of_group(it, &counters.destinations);
-    let given_away = it.sorry_server.and_then(|sorry| Some(counted.get(&sorry.address)?.begun));
+    let counted = counters.of_group(&it.name);
+    let given_away = it.sorry_server.and_then(|sorry| Some(counted.get(sorry.address)?.begun));
     let refused = it.listen.iter().filter_map(|key| counters.services.get(key)).map(|it| it.no_destination);
     let is_pool =
         |address: &SocketAddr| it.real_servers.binary_search_by_key(address, |server| server.address).is_ok();
@@ -94,18 +93,9 @@ fn traffic(it: &VirtualServer, counters: &Counters) -> Traffic {
         real_servers: counted
             .iter()
             .filter(|(address, counted)| is_pool(address) && can_tell(it, counted))
-            .map(|(address, counted)| load(it, **address, counted))
+            .map(|(address, counted)| load(it, address, counted))
             .collect(),
     }
-}
-
-fn of_group<'a>(
-    it: &VirtualServer,
-    destinations: &'a BTreeMap<(Arc<str>, SocketAddr), DestinationCounters>,
-) -> BTreeMap<&'a SocketAddr, &'a DestinationCounters> {
-    let first = (Arc::clone(&it.name), SocketAddr::from(([0, 0, 0, 0], 0)));
-    let mine = destinations.range(first..).take_while(|((group, _), _)| *group == it.name);
-    mine.map(|((_, address), counted)| (address, counted)).collect()
 }
 
 /// Whether anything that was counted says that a server lives. To the kernel any client's datagram makes an entry, so of
@@ -146,7 +136,7 @@ mod tests {
         let model = crate::config::parse(Path::new("test.toml"), &text).unwrap();
         let place = ("dns".into(), model.virtual_servers[0].real_servers[0].address);
         let counted = DestinationCounters { active: 7, begun: 9, answered, ..DestinationCounters::default() };
-        let destinations = [(place, counted)].into();
+        let destinations = vec![(place, counted)];
         traffic(&model.virtual_servers[0], &Counters { destinations, ..Counters::default() }).real_servers
     }
 

@@ -91,10 +91,40 @@ pub struct Error(pub String);
 pub struct Counters {
     /// Per service.
     pub services: BTreeMap<ServiceKey, ServiceCounters>,
-    /// Per virtual server and real server.
-    pub destinations: BTreeMap<(Arc<str>, SocketAddr), DestinationCounters>,
+    /// Per virtual server and real server, in this order. One block of memory, which goes back to the system: it is made
+    /// anew twice a second.
+    pub destinations: Vec<CountedDestination>,
     /// Of the dataplane as a whole.
     pub limits: Limits,
+}
+
+impl Counters {
+    /// Of one virtual server.
+    pub fn of_group(&self, group: &str) -> Group<'_> {
+        let from = self.destinations.partition_point(|((name, _), _)| **name < *group);
+        let count = self.destinations[from..].partition_point(|((name, _), _)| **name == *group);
+        Group(&self.destinations[from..][..count])
+    }
+}
+
+/// Virtual server and real server, and what was counted of them.
+pub type CountedDestination = ((Arc<str>, SocketAddr), DestinationCounters);
+
+/// The destinations of one virtual server that were counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a>(&'a [CountedDestination]);
+
+impl<'a> Group<'a> {
+    /// In ascending order of address.
+    pub fn iter(self) -> impl Iterator<Item = (SocketAddr, &'a DestinationCounters)> {
+        self.0.iter().map(|((_, address), counted)| (*address, counted))
+    }
+
+    /// Of one of them.
+    pub fn get(self, address: SocketAddr) -> Option<&'a DestinationCounters> {
+        let at = self.0.binary_search_by_key(&address, |((_, address), _)| *address).ok()?;
+        Some(&self.0[at].1)
+    }
 }
 
 /// Of one service.

@@ -122,6 +122,7 @@ impl Counters {
     fn merge(&mut self, mut other: Self) {
         self.services.append(&mut other.services);
         self.destinations.append(&mut other.destinations);
+        self.destinations.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.limits.active += other.limits.active;
         self.limits.connections += other.limits.connections;
         self.limits.descriptors += other.limits.descriptors;

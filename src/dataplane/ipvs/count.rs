@@ -33,25 +33,42 @@ impl IpvsDataplane {
             let accepted = entry.stats.total.connections;
             counters.services.insert(key, ServiceCounters { accepted, ..ServiceCounters::default() });
             for (address, it) in &entry.destinations {
-                let group = Arc::clone(&service.attributes.group);
-                let sum: &mut DestinationCounters =
-                    counters.destinations.entry((group, *address)).or_default();
                 let meter = self.regulator.meter(&key, address);
                 let is_nat = it.destination.forwarding == Forwarding::Nat;
                 let inactive = if all_are_inactive(&key) { it.inactive } else { 0 };
-                sum.active += u64::from(it.active) + u64::from(inactive);
-                sum.begun += meter.map_or(it.stats.total.connections, Meter::begun);
-                sum.connections += it.stats.total.connections;
-                sum.bytes_in += it.stats.total.bytes_in;
-                sum.bytes_out += it.stats.total.bytes_out;
-                if let Some(meter) = meter.filter(|_| is_nat) {
-                    sum.answered = Some(sum.answered.unwrap_or(0) + meter.answered());
-                }
+                let counted = DestinationCounters {
+                    active: u64::from(it.active) + u64::from(inactive),
+                    begun: meter.map_or(it.stats.total.connections, Meter::begun),
+                    connections: it.stats.total.connections,
+                    connect_failures: 0,
+                    bytes_in: it.stats.total.bytes_in,
+                    bytes_out: it.stats.total.bytes_out,
+                    answered: meter.filter(|_| is_nat).map(Meter::answered),
+                };
+                counters.destinations.push(((Arc::clone(&service.attributes.group), *address), counted));
             }
         }
         if unread.len() == 0 {
+            sum_up(&mut counters);
             return (None, Poll::Ready(Some(counters)));
         }
         (Some((unread, counters)), Poll::Pending)
     }
+}
+
+/// A real server has an entry in each of its virtual server's services.
+fn sum_up(counters: &mut Counters) {
+    counters.destinations.sort_by(|(a, _), (b, _)| a.cmp(b));
+    counters.destinations.dedup_by(|(key, it), (before, sum)| {
+        let same = key == before;
+        if same {
+            sum.active += it.active;
+            sum.begun += it.begun;
+            sum.connections += it.connections;
+            sum.bytes_in += it.bytes_in;
+            sum.bytes_out += it.bytes_out;
+            sum.answered = sum.answered.into_iter().chain(it.answered).reduce(|a, b| a + b);
+        }
+        same
+    });
 }
