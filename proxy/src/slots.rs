@@ -82,7 +82,8 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub(crate) struct Slots {
     threads: usize,
-    destinations: BTreeMap<(Arc<str>, SocketAddr), Arc<Slot>>,
+    /// Of each group, in ascending order of address.
+    destinations: BTreeMap<Arc<str>, Vec<Arc<Slot>>>,
     services: BTreeMap<ServiceKey, Arc<PerThread<ServiceCells>>>,
 }
 
@@ -92,11 +93,13 @@ impl Slots {
     }
 
     pub(crate) fn destination(&mut self, group: &Arc<str>, address: SocketAddr) -> Arc<Slot> {
-        let threads = self.threads;
-        let slot = self.destinations.entry((Arc::clone(group), address)).or_insert_with(|| {
-            Arc::new(Slot { address, active: AtomicU64::new(0), cells: PerThread::new(threads) })
+        let slots = self.destinations.entry(Arc::clone(group)).or_default();
+        let at = slots.binary_search_by_key(&address, |slot| slot.address).unwrap_or_else(|at| {
+            let cells = PerThread::new(self.threads);
+            slots.insert(at, Arc::new(Slot { address, active: AtomicU64::new(0), cells }));
+            at
         });
-        Arc::clone(slot)
+        Arc::clone(&slots[at])
     }
 
     pub(crate) fn service(&mut self, key: ServiceKey) -> Arc<PerThread<ServiceCells>> {
@@ -107,12 +110,15 @@ impl Slots {
     /// Forgets what neither a table nor a connection refers to, when there is too much of it.
     pub(crate) fn prune(&mut self) {
         let unused = |count: usize| count.saturating_sub(REMEMBERED);
-        let mut surplus =
-            unused(self.destinations.values().filter(|slot| Arc::strong_count(slot) == 1).count());
-        self.destinations.retain(|_, slot| {
-            let forget = surplus > 0 && Arc::strong_count(slot) == 1;
-            surplus -= usize::from(forget);
-            !forget
+        let slots = self.destinations.values().flatten();
+        let mut surplus = unused(slots.filter(|slot| Arc::strong_count(slot) == 1).count());
+        self.destinations.retain(|_, slots| {
+            slots.retain(|slot| {
+                let forget = surplus > 0 && Arc::strong_count(slot) == 1;
+                surplus -= usize::from(forget);
+                !forget
+            });
+            !slots.is_empty()
         });
         let mut surplus =
             unused(self.services.values().filter(|cells| Arc::strong_count(cells) == 1).count());
@@ -129,14 +135,13 @@ impl Slots {
             no_destination: cells.sum(|cells| &cells.no_destination),
             over_limit: cells.sum(|cells| &cells.over_limit),
         };
-        Counters {
-            services: self.services.iter().map(|(key, cells)| (*key, service(cells))).collect(),
-            destinations: self
-                .destinations
-                .iter()
-                .map(|(key, slot)| (key.clone(), slot.counters()))
-                .collect(),
+        let mut destinations = Vec::with_capacity(self.destinations.values().map(Vec::len).sum());
+        for (group, slots) in &self.destinations {
+            destinations
+                .extend(slots.iter().map(|slot| ((Arc::clone(group), slot.address), slot.counters())));
         }
+        let services = self.services.iter().map(|(key, cells)| (*key, service(cells))).collect();
+        Counters { services, destinations }
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) fn read(mut table: Table<'_>, context: &mut Context) -> VirtualServer
     validate::checked_ports(&table, &pool, &checks);
     let mut real_servers: Vec<_> = pool.into_iter().map(|server| server.value).collect();
     real_servers.sort_unstable_by_key(|server| server.address);
+    // It has the room in which they were read, which is twice as much and more.
+    real_servers.shrink_to_fit();
     let server = VirtualServer {
         name,
         listen: listen.into_iter().map(|it| it.value).collect(),

@@ -1,7 +1,7 @@
 //! What happens, told to everybody who listens: one JSON object a line.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http_body_util::StreamBody;
@@ -109,28 +109,23 @@ pub enum Event {
     },
 }
 
-/// Where events are told, and heard.
-#[derive(Debug, Clone)]
-pub struct Feed(Sender<Bytes>);
-
-impl Default for Feed {
-    fn default() -> Self {
-        Self(channel(WAITING).0)
-    }
-}
+/// Where events are told, and heard; the room for those that wait is made for the first who listens.
+#[derive(Debug, Clone, Default)]
+pub struct Feed(Arc<OnceLock<Sender<Bytes>>>);
 
 impl Feed {
     /// Tells everybody who listens; waits for nobody, and makes nothing of the event while nobody does.
     pub fn tell(&self, event: impl Into<Event>) {
-        if self.0.receiver_count() > 0 {
+        if let Some(sender) = self.0.get().filter(|it| it.receiver_count() > 0) {
             // Nobody may be left by now.
-            let (Ok(_) | Err(_)) = self.0.send(line(event.into()));
+            let (Ok(_) | Err(_)) = sender.send(line(event.into()));
         }
     }
 
     /// All that happens from now on, as the body of an answer that does not end.
     pub(super) fn listen(&self) -> axum::body::Body {
-        let frames = futures_util::stream::unfold(self.0.subscribe(), |mut heard| async move {
+        let heard = self.0.get_or_init(|| channel(WAITING).0).subscribe();
+        let frames = futures_util::stream::unfold(heard, |mut heard| async move {
             Some((Ok::<_, std::convert::Infallible>(Frame::data(next(&mut heard).await?)), heard))
         });
         axum::body::Body::new(StreamBody::new(frames))

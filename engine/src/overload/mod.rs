@@ -163,7 +163,8 @@ impl Overload {
         self.mode = config.overload;
         self.ramps = config.any_server;
         self.believes = config.sorry_server.is_some() || pool.len() == 1;
-        let mut known = std::mem::take(&mut self.guards).into_iter().peekable();
+        let before = std::mem::replace(&mut self.guards, Vec::with_capacity(pool.len()));
+        let mut known = before.into_iter().peekable();
         for server in pool {
             while known.next_if(|it| it.address < server.address).is_some() {}
             let guard = match known.next_if(|it| it.address == server.address) {

@@ -112,3 +112,15 @@ proptest! {
         prop_assert_eq!(format!("{:?}", twins.checks), format!("{:?}", twins.same_checks));
     }
 }
+
+#[test]
+fn a_server_without_clients_is_small() {
+    let size = size_of::<crate::overload::Guard>();
+    assert!(size <= 216, "{size}");
+    println!(
+        "{size} {} {} {}",
+        size_of::<Clients>(),
+        size_of::<Checks>(),
+        size_of::<crate::overload::Evidence>()
+    );
+}
