@@ -121,8 +121,12 @@ impl CounterSources {
 impl Counters {
     fn merge(&mut self, mut other: Self) {
         self.services.append(&mut other.services);
-        self.destinations.append(&mut other.destinations);
-        self.destinations.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if self.destinations.is_empty() {
+            self.destinations = other.destinations;
+        } else if !other.destinations.is_empty() {
+            self.destinations.append(&mut other.destinations);
+            self.destinations.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
         self.limits.active += other.limits.active;
         self.limits.connections += other.limits.connections;
         self.limits.descriptors += other.limits.descriptors;
