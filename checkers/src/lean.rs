@@ -13,6 +13,7 @@
 //! ```
 
 mod connection;
+mod idle;
 mod outbox;
 mod thread;
 

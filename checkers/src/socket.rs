@@ -11,7 +11,8 @@ use crate::{Outcome, Target, failure};
 
 /// Opens a connection to the target, or says why there is none.
 pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
-    let socket = connecting(target, false)?;
+    let socket = stream(target)?;
+    dial(&socket, target)?;
     socket.set_tcp_nodelay(true).map_err(|error| failure::own(&error, "set TCP_NODELAY"))?;
     let stream = TcpStream::from_std(StdStream::from(socket))
         .map_err(|error| failure::own(&error, "watch a socket"))?;
@@ -22,22 +23,20 @@ pub(crate) async fn connect(target: &Target) -> Result<TcpStream, Outcome> {
     }
 }
 
-/// A connection to the target that is being opened: writable once that is decided.
-///
-/// Whoever `speaks_first` acknowledges the server's SYN only with what it says. If it says nothing the connection has
-/// ended by then, with a packet less, and the server's program does not hear of it.
-///
-/// `connect(2)` is called here and not through tokio, because what it returns at once is our own routing table's
-/// word and what comes later is the network's.
-pub(crate) fn connecting(target: &Target, speaks_first: bool) -> Result<Socket, Outcome> {
+/// A socket for a connection to the target.
+pub(crate) fn stream(target: &Target) -> Result<Socket, Outcome> {
     let socket = open(target, Type::STREAM, Protocol::TCP)?;
     // Closed by a reset: with tens of thousands of checks a second, TIME_WAIT would use up the local ports.
     socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure::own(&error, "set SO_LINGER"))?;
-    if speaks_first {
-        socket.set_tcp_quickack(false).map_err(|error| failure::own(&error, "set TCP_QUICKACK"))?;
-    }
-    dial(&socket, target)?;
     Ok(socket)
+}
+
+/// Begins a connection to the target, in which it is us who speaks first: the server's SYN is acknowledged only with
+/// what we say. If that is nothing the connection has ended by then, with a packet less, and the server's program does
+/// not hear of it.
+pub(crate) fn dial_to_speak(socket: &Socket, target: &Target) -> Result<(), Outcome> {
+    socket.set_tcp_quickack(false).map_err(|error| failure::own(&error, "set TCP_QUICKACK"))?;
+    dial(socket, target)
 }
 
 /// A UDP socket that sends to the target and receives only from there.
@@ -75,6 +74,10 @@ pub(crate) fn echo(target: &Target) -> Result<(Socket, bool), Outcome> {
     Ok((socket, raw))
 }
 
+/// Begins a connection: the socket is writable once that is decided.
+///
+/// `connect(2)` is called here and not through tokio, because what it returns at once is our own routing table's
+/// word and what comes later is the network's.
 fn dial(socket: &Socket, target: &Target) -> Result<(), Outcome> {
     match socket.connect(&target.address.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use socket2::Socket;
 
+use super::idle::Idle;
 use crate::http::Resumed;
 use crate::trace::{Step, Trace};
 use crate::{HttpSpec, Outcome, Spec, Target, failure, http, socket};
@@ -38,9 +39,17 @@ enum At {
 
 impl Connection {
     /// Its events have this token.
-    pub(super) fn open(target: &Target, epoll: &Arc<OwnedFd>, token: u64) -> Result<Self, Outcome> {
-        let socket = socket::connecting(target, true)?;
-        epoll::add(epoll, &socket, EventData::new_u64(token), EVENTS)
+    pub(super) fn open(
+        target: &Target,
+        epoll: &Arc<OwnedFd>,
+        token: u64,
+        idle: &mut Idle,
+    ) -> Result<Self, Outcome> {
+        let used = idle.take(target);
+        let watch = if used.is_some() { epoll::modify } else { epoll::add };
+        let socket = used.map_or_else(|| socket::stream(target), Ok)?;
+        socket::dial_to_speak(&socket, target)?;
+        watch(epoll, &socket, EventData::new_u64(token), EVENTS)
             .map_err(|error| failure::own(&error.into(), "watch a socket"))?;
         Ok(Self { socket: Some(socket), step: At::Connecting, epoll: Arc::clone(epoll), token })
     }
@@ -54,6 +63,11 @@ impl Connection {
         buffer: &mut [u8],
     ) -> Option<Outcome> {
         self.go_on(flags, target, spec, buffer).unwrap_or_else(Some)
+    }
+
+    /// The socket for the next check, none if hyper has it.
+    pub(super) fn into_socket(self) -> Option<Socket> {
+        self.socket
     }
 
     /// What it means that the time is over.

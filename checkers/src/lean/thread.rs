@@ -15,6 +15,7 @@ use slab::Slab;
 use tokio::sync::mpsc;
 
 use super::connection::Connection;
+use super::idle::Idle;
 use super::outbox::Outbox;
 use super::{Share, part};
 use crate::half_open::HalfOpen;
@@ -25,7 +26,7 @@ use crate::{Observation, Outcome, Probe, Settings, Spec, check, clock, half_open
 /// Events taken from the kernel at once.
 const BATCH: usize = 256;
 /// Checks begun before the next look at those that run.
-const STARTS: usize = 64;
+pub(super) const STARTS: usize = 64;
 /// The shortest wait for what comes by itself, so that checks that are due one after the other begin together: waking
 /// up costs as much as a tenth of a check.
 const GRAIN: Duration = Duration::from_millis(5);
@@ -52,6 +53,7 @@ pub(super) struct Thread {
     /// Of the running ones.
     deadlines: BTreeSet<(Instant, usize)>,
     half_open: HalfOpen,
+    idle: Idle,
     outbox: Outbox,
     epoll: Arc<OwnedFd>,
     inbox: Receiver<(Probes, usize)>,
@@ -93,6 +95,7 @@ impl Thread {
             generation: 0,
             deadlines: BTreeSet::new(),
             half_open: HalfOpen::default(),
+            idle: Idle::default(),
             outbox: Outbox::new(observations),
             epoll: Arc::new(epoll),
             inbox,
@@ -176,6 +179,8 @@ impl Thread {
             };
             self.schedule.limit(most);
             self.handle(now, update);
+            // Some may be of a kind that there is no more.
+            self.idle.clear();
             if self.probes.is_empty() {
                 self.half_open.close();
             }
@@ -226,7 +231,8 @@ impl Thread {
         let asked = if let Spec::TcpHalfOpen = *probe.spec {
             Asked::HalfOpen(self.half_open.ask(&self.epoll, RAW, token, &probe.target)?)
         } else {
-            Asked::Connection(Connection::open(&probe.target, &self.epoll, generation << 32 | token as u64)?)
+            let token = generation << 32 | token as u64;
+            Asked::Connection(Connection::open(&probe.target, &self.epoll, token, &mut self.idle)?)
         };
         let deadline = start + probe.timeout;
         self.deadlines.insert((deadline, token));
@@ -271,7 +277,12 @@ impl Thread {
     }
 
     fn end(&mut self, now: Instant, token: usize, outcome: Outcome) {
-        let Running { probe, start, .. } = self.remove(token);
+        let Running { probe, start, asked, .. } = self.remove(token);
+        if let (Asked::Connection(connection), Outcome::Passed(_)) = (asked, &outcome)
+            && let Some(socket) = connection.into_socket()
+        {
+            self.idle.put(&probe.target, socket);
+        }
         self.observed(now, &probe, start, outcome);
     }
 
@@ -294,6 +305,7 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
 
     use rustix::event::{EventfdFlags, eventfd};
     use socket2::{Domain, Socket, Type};
@@ -341,6 +353,56 @@ mod tests {
         thread.ready(clock::now(), event.data.u64(), event.flags);
         assert!(thread.running.contains(0), "nothing has been heard of this one");
     }
+
+    /// What comes of one check after the other.
+    fn outcome(
+        thread: &mut Thread,
+        receiver: &mut mpsc::Receiver<Vec<Observation>>,
+        probe: Arc<Probe>,
+    ) -> Outcome {
+        let start = clock::now();
+        thread.ask(probe, start).unwrap();
+        let mut events = Vec::with_capacity(BATCH);
+        while !thread.running.is_empty() {
+            events.clear();
+            epoll::wait(&thread.epoll, spare_capacity(&mut events), None).unwrap();
+            assert!(thread.look(start, &events));
+        }
+        let due = thread.outbox.deadline(start).unwrap();
+        assert!(thread.outbox.flush(due));
+        receiver.try_recv().unwrap().pop().unwrap().outcome
+    }
+
+    #[test]
+    fn a_socket_for_one_check_after_the_other() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut thread, mut receiver) = thread();
+            let passed = Outcome::Passed(String::new());
+            let one = TcpListener::bind(host).unwrap();
+            let at_one = probe(one.local_addr().unwrap());
+            assert_eq!(outcome(&mut thread, &mut receiver, Arc::clone(&at_one)), passed);
+
+            let bound = Target { bind: Some(at_one.target.address.ip()), ..at_one.target };
+            assert!(thread.idle.take(&bound).is_none(), "it is bound to no address");
+            let socket = thread.idle.take(&at_one.target).unwrap();
+            assert!(socket.peer_addr().is_err(), "the connection has ended");
+            let number = socket.as_raw_fd();
+            thread.idle.put(&at_one.target, socket);
+
+            let another = TcpListener::bind(host).unwrap();
+            let at_another = probe(another.local_addr().unwrap());
+            assert_eq!(outcome(&mut thread, &mut receiver, Arc::clone(&at_another)), passed);
+            let socket = thread.idle.take(&at_another.target).unwrap();
+            assert_eq!(socket.as_raw_fd(), number);
+            assert!(thread.idle.take(&at_another.target).is_none());
+            thread.idle.put(&at_another.target, socket);
+
+            drop(another);
+            assert_eq!(outcome(&mut thread, &mut receiver, at_another), Outcome::Refused);
+            assert!(thread.idle.take(&at_one.target).is_none(), "only what has passed is used again");
+        }
+    }
+
     #[test]
     fn no_end_of_events() {
         let (mut thread, _receiver) = thread();
