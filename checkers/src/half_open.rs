@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use self::raw::{Key, Raw};
+pub(crate) use self::sources::Source;
 use crate::{Outcome, Target, failure};
 
 /// The sockets, opened when they are first needed.
@@ -28,16 +29,18 @@ pub(crate) struct Asked {
 }
 
 impl HalfOpen {
-    /// Puts a SYN for the check `token` into the next batch. A socket's events have its number and `tokens` together.
+    /// Puts a SYN for the check `token` into the next batch; `source` is what was known of its source after the probe's
+    /// check before, and is brought up to date. A socket's events have its number and `tokens` together.
     pub(crate) fn ask(
         &mut self,
         epoll: &OwnedFd,
         tokens: u64,
         token: usize,
         target: &Target,
+        source: &mut Source,
     ) -> Result<Asked, Outcome> {
         let socket = self.socket(epoll, tokens, (target.address.is_ipv4(), target.fwmark))?;
-        let sequence = self.sockets[socket].1.ask(token, target)?;
+        let sequence = self.sockets[socket].1.ask(token, target, source)?;
         Ok(Asked { socket, sequence })
     }
 

@@ -221,9 +221,9 @@ impl EventLoop {
                 handle.abort();
             }
         }
-        for probe in start {
+        for (probe, due) in start {
             if let Some(check) = self.checks.get(&probe).cloned() {
-                self.schedule.begins(clock::now(), probe);
+                self.schedule.begins(clock::now(), due);
                 let handle = self.running.spawn(async move { check.run().await });
                 self.probe_of.insert(handle.id(), probe);
                 self.handles.insert(probe, handle);

@@ -54,8 +54,8 @@ pub(crate) enum Input {
 pub(crate) struct Actions {
     /// Probes to forget, their runs to be cancelled.
     pub(crate) stop: Vec<u64>,
-    /// Probes to run now; see [`Schedule::begins`].
-    pub(crate) start: Vec<u64>,
+    /// Probes to run now, and when their time was; see [`Schedule::begins`].
+    pub(crate) start: Vec<(u64, Instant)>,
 }
 
 /// How the schedule is kept.
@@ -114,7 +114,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Waiting { due: Instant },
-    Running { due: Instant, next: Instant },
+    Running { next: Instant },
 }
 
 impl Schedule {
@@ -153,19 +153,18 @@ impl Schedule {
             && due <= now
         {
             self.start(now, due, id);
-            actions.start.push(id);
+            actions.start.push((id, due));
         }
         self.run_ahead(now, &mut actions.start);
         actions
     }
 
-    /// To be called when a run really begins: it may have had to wait for others that were to begin with it.
-    pub(crate) fn begins(&mut self, now: Instant, id: u64) {
-        if let Some(Entry { state: State::Running { due, .. }, .. }) = self.probes.get(&id) {
-            let lateness = now.saturating_duration_since(*due);
-            self.stats.late += u64::from(lateness > LATE);
-            self.stats.worst_lateness = self.stats.worst_lateness.max(lateness);
-        }
+    /// To be called when a run that was `due` really begins: it may have had to wait for others that were to begin with
+    /// it.
+    pub(crate) fn begins(&mut self, now: Instant, due: Instant) {
+        let lateness = now.saturating_duration_since(due);
+        self.stats.late += u64::from(lateness > LATE);
+        self.stats.worst_lateness = self.stats.worst_lateness.max(lateness);
     }
 
     /// When to call next, unless something happens before: none while nothing waits or no slot is free.
@@ -183,12 +182,12 @@ impl Schedule {
     }
 
     /// Starts first runs ahead of their time. They leave half of the slots to the runs whose time has come.
-    fn run_ahead(&mut self, now: Instant, start: &mut Vec<u64>) {
+    fn run_ahead(&mut self, now: Instant, start: &mut Vec<(u64, Instant)>) {
         let allowed = if self.next_ahead().is_some() { self.pace.take(now) } else { 0 };
         for _ in 0..allowed {
             let Some((due, id)) = self.next_ahead() else { break };
             self.start(now, due, id);
-            start.push(id);
+            start.push((id, due));
         }
         self.pace.awaited = self.next_ahead().is_some();
     }
@@ -242,14 +241,14 @@ impl Schedule {
         self.stats.running += 1;
         self.stats.started += 1;
         entry.runs += 1;
-        entry.state = State::Running { due, next: entry.next(now, mix(seed ^ mix(id ^ mix(entry.runs)))) };
+        entry.state = State::Running { next: entry.next(now, mix(seed ^ mix(id ^ mix(entry.runs)))) };
     }
 
     fn finished(&mut self, now: Instant, id: u64) {
         let Some(entry) = self.probes.get_mut(&id) else {
             return;
         };
-        if let State::Running { next, .. } = entry.state {
+        if let State::Running { next } = entry.state {
             // A run that outlasts its interval is followed at once by the next: that one is not late but due now.
             let due = next.max(now);
             entry.state = State::Waiting { due };

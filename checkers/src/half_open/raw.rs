@@ -15,7 +15,7 @@ use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_s
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::segment::{self, Kind, Packet};
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use crate::{Outcome, Target, failure};
 
 /// IPv4 or not, and the mark.
@@ -93,13 +93,12 @@ impl Raw {
     }
 
     /// Puts a SYN into the batch; its sequence number.
-    pub(super) fn ask(&mut self, token: usize, target: &Target) -> Result<u32, Outcome> {
+    pub(super) fn ask(&mut self, token: usize, target: &Target, source: &mut Source) -> Result<u32, Outcome> {
         if !self.sources_are_new {
             self.sources.renew();
             self.sources_are_new = true;
         }
-        let to = without_port(target.address);
-        let source = self.sources.of(target, to)?;
+        let source = self.sources.of(target, source)?;
         let mut sequence = rand::random();
         while self.waiting.contains_key(&sequence) {
             sequence = rand::random();

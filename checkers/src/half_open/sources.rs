@@ -1,7 +1,6 @@
-//! The addresses that our packets come from, as our routing table has them. They are remembered until the kernel tells
-//! of any change: asking for each check anew would cost as much as a sixth of it.
+//! The addresses that our packets come from, as our routing table has them. Each probe keeps its own until the kernel
+//! tells of any change: asking for each check anew would cost as much as a sixth of it.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -25,8 +24,6 @@ const CHANGES: u32 = group(libc::RTNLGRP_LINK)
     | group(libc::RTNLGRP_IPV6_RULE);
 /// Notices that are taken at once.
 const NOTICES: usize = 1000;
-/// Destinations that are remembered.
-const MOST: usize = 1 << 20;
 
 const fn group(number: u32) -> u32 {
     1 << (number - 1)
@@ -37,9 +34,13 @@ pub(super) struct Sources {
     /// Asks our routing table: it connects and sends nothing.
     router: Socket,
     changes: OwnedFd,
-    /// By destination, without the port.
-    known: HashMap<SocketAddr, IpAddr>,
+    /// How often anything has changed.
+    epoch: u32,
 }
+
+/// What one destination's was, and in which epoch of its socket; none at first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Source(Option<(u32, IpAddr)>);
 
 impl Sources {
     /// For one family. The mark is for the caller to set.
@@ -49,7 +50,7 @@ impl Sources {
         // Without a number the protocol is NETLINK_ROUTE.
         let changes = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&changes, &SocketAddrNetlink::new(0, CHANGES))?;
-        Ok(Self { router, changes, known: HashMap::new() })
+        Ok(Self { router, changes, epoch: 0 })
     }
 
     pub(super) fn router(&self) -> &Socket {
@@ -62,14 +63,15 @@ impl Sources {
             match recv(&self.changes, &mut [0; 16], RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) => return,
                 // Among the errors is that notices were lost.
-                Ok(_) | Err(_) => self.known.clear(),
+                Ok(_) | Err(_) => self.epoch = self.epoch.wrapping_add(1),
             }
         }
     }
 
-    /// The address that our routing table would have us use for `target`; `to` is that without its port.
-    pub(super) fn of(&mut self, target: &Target, to: SocketAddr) -> Result<IpAddr, Outcome> {
-        if let Some(address) = target.bind.or_else(|| self.known.get(&to).copied()) {
+    /// The address that our routing table would have us use for `target`, of which this is known.
+    pub(super) fn of(&self, target: &Target, known: &mut Source) -> Result<IpAddr, Outcome> {
+        let current = known.0.filter(|(epoch, _)| *epoch == self.epoch).map(|(_, address)| address);
+        if let Some(address) = target.bind.or(current) {
             return Ok(address);
         }
         // It would keep the address that it had the last time.
@@ -79,10 +81,7 @@ impl Sources {
             .map_err(|error| failure::connect(&error, target.address))?;
         let local = getsockname(&self.router).ok().and_then(|local| SocketAddr::try_from(local).ok());
         let source = local.ok_or_else(|| Outcome::NotRun("no local address of ours".to_owned()))?.ip();
-        if self.known.len() == MOST {
-            self.known.clear();
-        }
-        self.known.insert(to, source);
+        *known = Source(Some((self.epoch, source)));
         Ok(source)
     }
 }

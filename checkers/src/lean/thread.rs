@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::idle::Idle;
 use super::outbox::Outbox;
 use super::{Share, part};
-use crate::half_open::HalfOpen;
+use crate::half_open::{HalfOpen, Source};
 use crate::probe::{Probes, renew};
 use crate::schedule::{Actions, Input, Schedule, Stats};
 use crate::{Observation, Outcome, Probe, Settings, Spec, check, clock, half_open};
@@ -43,9 +43,9 @@ pub(super) struct Thread {
     share: Share,
     schedule: Schedule,
     max_concurrent: usize,
-    probes: HashMap<u64, Arc<Probe>>,
-    /// Whose turn has come.
-    due: VecDeque<u64>,
+    probes: HashMap<u64, Known>,
+    /// Whose turn has come, and when that was.
+    due: VecDeque<(u64, Instant)>,
     running: Slab<Running>,
     /// Of the latest check, 31 bits. A socket that has been closed here may live on for a moment in a child that is
     /// being forked: what happens to it then is not to be taken for an event of the next check in the same place.
@@ -60,6 +60,12 @@ pub(super) struct Thread {
     wake: Arc<OwnedFd>,
     stats: Arc<Mutex<Stats>>,
     buffer: Box<[u8]>,
+}
+
+/// A probe, and what one check leaves for the next.
+struct Known {
+    probe: Arc<Probe>,
+    source: Source,
 }
 
 struct Running {
@@ -172,7 +178,10 @@ impl Thread {
         if let Some((probes, threads)) = latest {
             let share = self.share;
             let mine = probes.iter().filter(|probe| share.has(probe, threads));
-            let update = renew(&mut self.probes, mine, Arc::clone);
+            let update = renew(&mut self.probes, mine, |probe| Known {
+                probe: Arc::clone(probe),
+                source: Source::default(),
+            });
             let most = match share {
                 Share::Connecting(_) => part(self.max_concurrent, self.probes.len(), &probes),
                 Share::HalfOpen => usize::MAX,
@@ -198,7 +207,7 @@ impl Thread {
 
     fn stop(&mut self, gone: &BTreeSet<u64>) {
         gone.iter().for_each(|probe| self.outbox.forget(*probe));
-        self.due.retain(|probe| !gone.contains(probe));
+        self.due.retain(|(probe, _)| !gone.contains(probe));
         let running = self.running.iter().filter(|(_, running)| gone.contains(&running.probe.id));
         let tokens: Vec<usize> = running.map(|(token, _)| token).collect();
         for token in tokens {
@@ -209,13 +218,19 @@ impl Thread {
     /// Begins some of the checks that are due.
     fn begin(&mut self) {
         for _ in 0..STARTS {
-            let Some(probe) = self.due.pop_front().and_then(|id| self.probes.get(&id)).cloned() else {
-                break;
-            };
+            let Some((id, due)) = self.due.pop_front() else { break };
+            let Some(known) = self.probes.get(&id) else { continue };
+            let (probe, known) = (Arc::clone(&known.probe), known.source);
+            let mut source = known;
             let start = clock::now();
-            self.schedule.begins(start, probe.id);
-            if let Err(outcome) = self.ask(Arc::clone(&probe), start) {
+            self.schedule.begins(start, due);
+            if let Err(outcome) = self.ask(Arc::clone(&probe), start, &mut source) {
                 self.observed(clock::now(), &probe, start, outcome);
+            }
+            if source != known
+                && let Some(known) = self.probes.get_mut(&id)
+            {
+                known.source = source;
             }
         }
         for (token, outcome) in self.half_open.send() {
@@ -223,13 +238,13 @@ impl Thread {
         }
     }
 
-    fn ask(&mut self, probe: Arc<Probe>, start: Instant) -> Result<(), Outcome> {
+    fn ask(&mut self, probe: Arc<Probe>, start: Instant, source: &mut Source) -> Result<(), Outcome> {
         let place = self.running.vacant_entry();
         let token = place.key();
         self.generation = (self.generation + 1) % (1 << 31);
         let generation = self.generation;
         let asked = if let Spec::TcpHalfOpen = *probe.spec {
-            Asked::HalfOpen(self.half_open.ask(&self.epoll, RAW, token, &probe.target)?)
+            Asked::HalfOpen(self.half_open.ask(&self.epoll, RAW, token, &probe.target, source)?)
         } else {
             let token = generation << 32 | token as u64;
             Asked::Connection(Connection::open(&probe.target, &self.epoll, token, &mut self.idle)?)
@@ -341,14 +356,14 @@ mod tests {
     fn an_event_of_the_check_before() {
         let (mut thread, _receiver) = thread();
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
-        thread.ask(probe(live.local_addr().unwrap()), clock::now()).unwrap();
+        thread.ask(probe(live.local_addr().unwrap()), clock::now(), &mut Source::default()).unwrap();
         let mut events = Vec::with_capacity(9);
         epoll::wait(&thread.epoll, spare_capacity(&mut events), None).unwrap();
         let event = events[0];
         drop(thread.remove(0));
 
         let (address, _full) = silent();
-        thread.ask(probe(address), clock::now()).unwrap();
+        thread.ask(probe(address), clock::now(), &mut Source::default()).unwrap();
         assert!(thread.running.contains(0), "it has the same place");
         thread.ready(clock::now(), event.data.u64(), event.flags);
         assert!(thread.running.contains(0), "nothing has been heard of this one");
@@ -361,7 +376,7 @@ mod tests {
         probe: Arc<Probe>,
     ) -> Outcome {
         let start = clock::now();
-        thread.ask(probe, start).unwrap();
+        thread.ask(probe, start, &mut Source::default()).unwrap();
         let mut events = Vec::with_capacity(BATCH);
         while !thread.running.is_empty() {
             events.clear();
@@ -408,7 +423,7 @@ mod tests {
         let (mut thread, _receiver) = thread();
         let (address, _full) = silent();
         let start = clock::now();
-        thread.ask(probe(address), start).unwrap();
+        thread.ask(probe(address), start, &mut Source::default()).unwrap();
         let deadline = start + Duration::from_secs(5);
         let nobodys = Event { flags: EventFlags::OUT, data: EventData::new_u64(1 << 20) };
         let events = [nobodys; BATCH];
@@ -417,7 +432,7 @@ mod tests {
         assert!(thread.look(deadline + Duration::from_millis(100), &events));
         assert!(thread.running.is_empty());
 
-        thread.ask(probe(address), start).unwrap();
+        thread.ask(probe(address), start, &mut Source::default()).unwrap();
         assert!(thread.look(deadline, &events[1..]));
         assert!(thread.running.is_empty());
     }

@@ -38,11 +38,11 @@ impl Sim {
         let now = self.now;
         let Actions { stop, start } = self.schedule.handle(now, input);
         self.ends.retain(|(_, id)| !stop.contains(id));
-        for id in start {
+        for (id, due) in start {
             assert!(self.ends.iter().all(|&(_, running)| running != id), "{id} runs twice");
             self.ends.insert((self.now + self.takes, id));
             self.starts.entry(id).or_default().push(self.now - self.begin);
-            self.schedule.begins(self.now, id);
+            self.schedule.begins(self.now, due);
             self.now += self.costs;
         }
         assert_eq!(self.schedule.stats().running, self.ends.len());
