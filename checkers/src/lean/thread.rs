@@ -390,15 +390,22 @@ mod tests {
 
     #[test]
     fn a_socket_for_one_check_after_the_other() {
-        for host in ["127.0.0.1:0", "[::1]:0"] {
+        for (host, bind) in
+            [("127.0.0.1:0", false), ("127.0.0.1:0", true), ("[::1]:0", false), ("[::1]:0", true)]
+        {
             let (mut thread, mut receiver) = thread();
+            let probe = |address: SocketAddr| {
+                let probe = probe(address);
+                let target = Target { bind: bind.then(|| address.ip()), ..probe.target };
+                Arc::new(Probe { target, ..(*probe).clone() })
+            };
             let passed = Outcome::Passed(String::new());
             let one = TcpListener::bind(host).unwrap();
             let at_one = probe(one.local_addr().unwrap());
             assert_eq!(outcome(&mut thread, &mut receiver, Arc::clone(&at_one)), passed);
 
-            let bound = Target { bind: Some(at_one.target.address.ip()), ..at_one.target };
-            assert!(thread.idle.take(&bound).is_none(), "it is bound to no address");
+            let marked = Target { fwmark: Some(1), ..at_one.target };
+            assert!(thread.idle.take(&marked).is_none(), "it has no mark");
             let socket = thread.idle.take(&at_one.target).unwrap();
             assert!(socket.peer_addr().is_err(), "the connection has ended");
             let number = socket.as_raw_fd();
