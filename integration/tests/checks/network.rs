@@ -114,20 +114,22 @@ async fn no_descriptor_left() {
     let address = server::silent().await;
     let (sender, mut observations) = tokio::sync::mpsc::channel(1);
     let runner = Runner::start(Settings { max_concurrent: 1, threads: 1, seed: 1 }, sender);
-    let check = |id| vec![Probe { id, ..probe(address, Spec::Tcp, Duration::from_secs(5)) }.into()];
-    runner.update(check(1));
-    assert_eq!(observations.recv().await.unwrap()[0].outcome, passed(""));
+    let check = |id, address| vec![Probe { id, ..probe(address, Spec::Tcp, Duration::from_secs(5)) }.into()];
+    // Which leaves no socket behind for the next.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    runner.update(check(1, nobody));
+    assert_eq!(observations.recv().await.unwrap()[0].outcome, Outcome::Refused);
     let mut files = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         files.push(file);
     }
-    runner.update(check(2));
+    runner.update(check(2, address));
     match &observations.recv().await.unwrap()[0].outcome {
         Outcome::NotRun(text) => assert!(text.ends_with("; the limit of open files is reached"), "{text}"),
         other => panic!("{other:?}"),
     }
     files.clear();
-    runner.update(check(3));
+    runner.update(check(3, address));
     assert_eq!(observations.recv().await.unwrap()[0].outcome, passed(""));
 }
 
