@@ -72,3 +72,34 @@ fn sum_up(counters: &mut Counters) {
         same
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_of_a_virtual_server_are_one() {
+        let entry = |group: &str, host: u8, active, answered| {
+            let address = ([192, 0, 2, host], 80).into();
+            (
+                (group.into(), address),
+                DestinationCounters { active, answered, ..DestinationCounters::default() },
+            )
+        };
+        let destinations = vec![
+            entry("web", 2, 1, None),
+            entry("mail", 1, 20, Some(3)),
+            entry("web", 1, 300, None),
+            entry("web", 2, 4000, None),
+            entry("mail", 1, 50_000, Some(4)),
+        ];
+        let mut counters = Counters { destinations, ..Counters::default() };
+        sum_up(&mut counters);
+        let expected =
+            [entry("mail", 1, 50_020, Some(7)), entry("web", 1, 300, None), entry("web", 2, 4001, None)];
+        assert_eq!(counters.destinations, expected);
+        assert_eq!(counters.of_group("web").get(([192, 0, 2, 1], 80).into()).unwrap().active, 300);
+        assert_eq!(counters.of_group("web").iter().count(), 2);
+        assert_eq!(counters.of_group("none").iter().count(), 0);
+    }
+}
