@@ -45,10 +45,11 @@ impl Group {
         self.members.iter().filter_map(Member::deadline).chain(self.silent_at()).min()
     }
 
-    /// When the last active down timer fires.
+    /// When the last active down timer fires, and nobody resigns any more who will not be Active with the others.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
         let timers = self.members.iter().filter_map(|member| match &member.phase {
             Phase::Backup(backup) => Some(backup.down_at),
+            Phase::Resigning { until, then: Then::Initialize } => Some(*until),
             _ => None,
         });
         timers.max()

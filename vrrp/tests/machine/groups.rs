@@ -83,6 +83,32 @@ fn a_fault_of_one_is_a_fault_of_all() {
     assert_eq!(director.status("six").obstacle, Some(Obstacle::Group("four".into())));
 }
 
+/// A reload has put it into the group of one that resigns for longer than the group waits.
+#[test]
+fn nobody_takes_over_while_one_resigns_for_good() {
+    let [four, six] = pair();
+    let fault = Track { key: "fault".into(), effect: Effect::Fault };
+    let slow = Router { interval: SECOND * 10, tracks: vec![fault], ..four.clone() };
+    let alone = Router { group: None, ..six.clone() };
+    let (mut director, _) = Director::new([slow, alone]);
+    let track = |director: &mut Director, state| director.handle(Input::Track { key: "fault".into(), state });
+    track(&mut director, Tracked::Up);
+    while states(&director) != [State::Active; 2] {
+        director.tick();
+    }
+    track(&mut director, Tracked::Down);
+    director.reload([four, six]);
+    assert_eq!(states(&director), [State::Resigning; 2]);
+    let until = director.now + SECOND * 40;
+    let mut said = Vec::new();
+    while director.now < until {
+        said = words(&director.tick());
+        assert_eq!(said.contains(&"advertise six 100".to_owned()), director.now == until, "{said:?}");
+    }
+    assert_eq!(said[0], "release four");
+    assert_eq!(states(&director), [State::Active; 2]);
+}
+
 #[test]
 fn an_order_is_for_the_whole_group() {
     for name in ["all", "four", "six"] {
