@@ -16,8 +16,8 @@ use super::error::Fault;
 use crate::clock;
 use crate::wire::decode_datagram;
 
-/// The most messages in one send. The kernel queues an acknowledgement for each before any can be read: at less
-/// than 1.5 KB of its accounting each they fit even the default receive buffer of 208 KB.
+/// The most messages in one send. The kernel queues an answer to each before any can be read: at less than 1.5 KB of its
+/// accounting each they fit even the default receive buffer of 208 KB.
 pub(super) const BATCH: usize = 128;
 
 /// The kernel fills dumps of up to 32 KB where the reader has that much room.
@@ -51,14 +51,16 @@ impl Link {
         Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(RECEIVE) })
     }
 
-    /// Sends commands together; what the kernel said to each.
+    /// Sends commands together; what the kernel said to each. It speaks of errors only: an acknowledgement of each would
+    /// cost more than the commands. So one whose handling was interrupted, to which it says nothing either, counts as
+    /// done: that befalls only who is being killed, and the stop of a thread of the kernel's that had not yet begun.
     pub(super) fn exchange<M: Content>(
         &mut self,
         family: u16,
         messages: Vec<M>,
         deadline: Instant,
     ) -> Result<Vec<Result<(), Errno>>, Fault> {
-        let answers = self.converse(family, messages, NLM_F_ACK, deadline)?;
+        let answers = self.converse(family, messages, || Ok(None), deadline)?;
         Ok(answers.into_iter().map(|answer| answer.map(drop)).collect())
     }
 
@@ -68,24 +70,25 @@ impl Link {
         family: u16,
         messages: Vec<M>,
         deadline: Instant,
-    ) -> Result<Vec<Result<Option<M>, Errno>>, Fault> {
-        self.converse(family, messages, 0, deadline)
+    ) -> Result<Vec<Result<M, Errno>>, Fault> {
+        let answers = self.converse(family, messages, || Err(Errno::INTR), deadline)?;
+        Ok(answers.into_iter().map(|answer| answer?.ok_or(Errno::INTR)).collect())
     }
 
-    /// The kernel says nothing at all to a message whose handling was interrupted. So that nobody waits for that, an
-    /// empty message comes last, which it always acknowledges.
+    /// An empty message comes last, which the kernel always acknowledges: whoever has no answer by then gets none, and
+    /// `silence` says what that means.
     fn converse<M: Content>(
         &mut self,
         family: u16,
         messages: Vec<M>,
-        flags: u16,
+        silence: impl Fn() -> Result<Option<M>, Errno>,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<M>, Errno>>, Fault> {
-        let mut answers: Vec<_> = messages.iter().map(|_| Err(Errno::INTR)).collect();
+        let mut answers: Vec<_> = messages.iter().map(|_| silence()).collect();
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         for message in messages {
-            self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | flags);
+            self.append(&mut bytes, inner(family, message), NLM_F_REQUEST);
         }
         let last = self.append(&mut bytes, NetlinkPayload::<GenlMessage<M>>::Noop, NLM_F_REQUEST | NLM_F_ACK);
         self.send(&bytes, deadline)?;
@@ -107,17 +110,15 @@ impl Link {
         }
     }
 
-    /// Asks one thing; everything that was answered.
-    pub(super) fn query<M: Content>(
+    /// Asks for everything of a kind.
+    pub(super) fn dump<M: Content>(
         &mut self,
         family: u16,
         message: M,
-        dump: bool,
         deadline: Instant,
     ) -> Result<Vec<M>, Fault> {
-        let flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST | NLM_F_ACK };
         let mut bytes = Vec::new();
-        let asked = self.append(&mut bytes, inner(family, message), flags);
+        let asked = self.append(&mut bytes, inner(family, message), NLM_F_REQUEST | NLM_F_DUMP);
         self.send(&bytes, deadline)?;
         let mut answers = Vec::new();
         let code = 'answered: loop {

@@ -44,9 +44,9 @@ impl Connection {
     fn try_open(timeout: Duration) -> Result<Self, Fault> {
         let mut link = Link::open()?;
         let question = FamilyLookup(vec![ControlAttribute::FamilyName(FAMILY_NAME.to_owned())]);
-        let answers = link.query(CONTROL_FAMILY, question, false, clock::now() + timeout).map_err(no_ipvs)?;
-        let family = answers.iter().find_map(FamilyLookup::id);
-        let family = family.ok_or_else(|| Fault::Malformed("a family without a number".to_owned()))?;
+        let answers = link.ask(CONTROL_FAMILY, vec![question], clock::now() + timeout)?;
+        let answer = only(answers).map_err(no_ipvs)?;
+        let family = answer.id().ok_or_else(|| Fault::Malformed("a family without a number".to_owned()))?;
         Ok(Self { link, family, timeout })
     }
 
@@ -86,11 +86,10 @@ impl Connection {
         let mut services = Vec::new();
         for keys in keys.chunks(BATCH) {
             let question = |key| Message::about_service(Command::GetService, service_key(key));
-            let answers =
-                self.link.ask(self.family, keys.iter().map(question).collect(), deadline).map_err(no_ipvs)?;
+            let answers = self.link.ask(self.family, keys.iter().map(question).collect(), deadline)?;
             for answer in answers {
                 match answer {
-                    Ok(answer) => services.extend(answer),
+                    Ok(answer) => services.push(answer),
                     Err(Errno::SRCH) => {}
                     Err(errno) => return Err(no_ipvs(Fault::general(errno))),
                 }
@@ -102,8 +101,7 @@ impl Connection {
     }
 
     fn all_services(&mut self, deadline: Instant) -> Result<Table, Fault> {
-        self.query(Message::Command(Command::GetService, Vec::new()), true, deadline)
-            .and_then(decode_services)
+        decode_services(self.list(Message::Command(Command::GetService, Vec::new()), deadline)?)
     }
 
     fn fill(&mut self, table: &mut Table, deadline: Instant) -> Result<(), Fault> {
@@ -119,7 +117,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<BTreeMap<SocketAddr, DestinationEntry>, Fault> {
         let question = Message::about_service(Command::GetDestination, service_key(key));
-        let answers = self.query(question, true, deadline)?;
+        let answers = self.list(question, deadline)?;
         let destinations = answers.into_iter().flat_map(attributes).filter_map(|attribute| match attribute {
             Attribute::Destination(destination) => {
                 Some(decode_destination(key.family(), destination.attributes).map_err(malformed))
@@ -180,8 +178,8 @@ impl Connection {
     pub fn info(&mut self) -> Result<Info, Error> {
         let ask = |it: &mut Self| {
             let question = Message::Command(Command::GetInfo, Vec::new());
-            match it.query(question, false, it.deadline())?.into_iter().next() {
-                Some(Message::Info(attributes)) => decode_info(attributes).map_err(malformed),
+            match it.ask(question)? {
+                Message::Info(attributes) => decode_info(attributes).map_err(malformed),
                 _ => Err(Fault::Malformed("no information in it".to_owned())),
             }
         };
@@ -191,9 +189,8 @@ impl Connection {
     /// How long connections are remembered.
     pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
         let question = Message::Command(Command::GetConfig, Vec::new());
-        let answers = self.query(question, false, self.deadline());
-        let answers = answers.map_err(|fault| fault.during("reading the timeouts of IPVS"))?;
-        Ok(decode_timeouts(answers.into_iter().flat_map(attributes).collect()))
+        let answer = self.ask(question).map_err(|fault| fault.during("reading the timeouts of IPVS"))?;
+        Ok(decode_timeouts(attributes(answer)))
     }
 
     /// Changes how long connections are remembered, from their next packet on.
@@ -209,7 +206,7 @@ impl Connection {
 
     fn try_daemons(&mut self) -> Result<Vec<SyncDaemon>, Fault> {
         let question = Message::Command(Command::GetDaemon, Vec::new());
-        let answers = self.query(question, true, self.deadline())?;
+        let answers = self.list(question, self.deadline())?;
         let daemons = answers.into_iter().flat_map(attributes).filter_map(|attribute| match attribute {
             Attribute::Daemon(daemon) => Some(decode_daemon(daemon.attributes).map_err(malformed)),
             _ => None,
@@ -252,11 +249,7 @@ impl Connection {
     }
 
     fn try_stop_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Fault> {
-        match self.command(daemon_command(Command::DelDaemon, daemon)) {
-            // It is stopped, and its thread had not even begun.
-            Err(Fault::Kernel(Errno::INTR)) => Ok(()),
-            other => other,
-        }
+        self.command(daemon_command(Command::DelDaemon, daemon))
     }
 
     /// Resets the statistics of a service and its destinations, or of everything.
@@ -274,8 +267,13 @@ impl Connection {
         answers.into_iter().collect::<Result<(), Errno>>().map_err(Fault::general)
     }
 
-    fn query(&mut self, message: Message, dump: bool, deadline: Instant) -> Result<Vec<Message>, Fault> {
-        self.link.query(self.family, message, dump, deadline).map_err(no_ipvs)
+    fn ask(&mut self, question: Message) -> Result<Message, Fault> {
+        let deadline = self.deadline();
+        only(self.link.ask(self.family, vec![question], deadline)?).map_err(no_ipvs)
+    }
+
+    fn list(&mut self, question: Message, deadline: Instant) -> Result<Vec<Message>, Fault> {
+        self.link.dump(self.family, question, deadline).map_err(no_ipvs)
     }
 
     fn deadline(&self) -> Instant {
@@ -308,6 +306,11 @@ fn no_ipvs(fault: Fault) -> Fault {
         Fault::Kernel(errno @ Errno::NOENT) => Fault::NoIpvs(errno),
         other => other,
     }
+}
+
+/// The answer to a single question.
+fn only<M>(answers: Vec<Result<M, Errno>>) -> Result<M, Fault> {
+    answers.into_iter().next().unwrap_or(Err(Errno::INTR)).map_err(Fault::general)
 }
 
 fn malformed(error: DecodeError) -> Fault {

@@ -21,18 +21,18 @@ fn a_question_gets_its_own_answer() {
     let mut link = Link::open().unwrap();
     let deadline = clock::now() + PATIENCE;
     for _ in 0..2 {
-        let answers = link.query(CONTROL_FAMILY, lookup("nlctrl"), false, deadline).unwrap();
-        assert_eq!(answers.iter().find_map(FamilyLookup::id), Some(CONTROL_FAMILY));
-        let refused = link.query(CONTROL_FAMILY, lookup("no such one"), false, deadline).unwrap_err();
-        assert_eq!(refused, Fault::Kernel(Errno::NOENT));
+        let answers = link.ask(CONTROL_FAMILY, vec![lookup("nlctrl")], deadline).unwrap();
+        let ids: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().id()).collect();
+        assert_eq!(ids, [Some(CONTROL_FAMILY)]);
+        let refused = link.ask(CONTROL_FAMILY, vec![lookup("no such one")], deadline).unwrap();
+        assert_eq!(refused.into_iter().map(Result::unwrap_err).collect::<Vec<_>>(), [Errno::NOENT]);
     }
 }
 
 #[test]
 fn a_dump_ends() {
     let mut link = Link::open().unwrap();
-    let answers =
-        link.query(CONTROL_FAMILY, FamilyLookup(Vec::new()), true, clock::now() + PATIENCE).unwrap();
+    let answers = link.dump(CONTROL_FAMILY, FamilyLookup(Vec::new()), clock::now() + PATIENCE).unwrap();
     assert!(answers.iter().any(|answer| answer.id() == Some(CONTROL_FAMILY)), "{answers:?}");
 }
 
@@ -56,7 +56,7 @@ fn each_of_many_questions_gets_its_own_answer() {
     let names = ["nlctrl", "no such one", "nlctrl"];
     let questions = names.into_iter().map(lookup).collect();
     let answers = link.ask(CONTROL_FAMILY, questions, clock::now() + PATIENCE).unwrap();
-    let ids: Vec<_> = answers.into_iter().map(|it| it.map(|answer| answer.unwrap().id())).collect();
+    let ids: Vec<_> = answers.into_iter().map(|it| it.map(|answer| answer.id())).collect();
     assert_eq!(ids, [Ok(Some(CONTROL_FAMILY)), Err(Errno::NOENT), Ok(Some(CONTROL_FAMILY))]);
 }
 
@@ -75,7 +75,7 @@ fn nothing_is_sent_after_the_deadline() {
     let mut link = Link::open().unwrap();
     let late = clock::now();
     assert_eq!(link.exchange(CONTROL_FAMILY, vec![lookup("nlctrl")], late), Err(Fault::TimedOut));
-    assert_eq!(link.query(CONTROL_FAMILY, lookup("nlctrl"), false, late), Err(Fault::TimedOut));
+    assert_eq!(link.dump(CONTROL_FAMILY, lookup("nlctrl"), late), Err(Fault::TimedOut));
     let nothing = link.receive::<FamilyLookup>(clock::now() + Duration::from_millis(20));
     assert_eq!(nothing.unwrap_err(), Fault::TimedOut);
 }
