@@ -184,6 +184,11 @@ impl Engine {
         (0..count).map(move |real_server| Place::new(virtual_server, real_server))
     }
 
+    /// Whose timers have run out, in the order of time.
+    fn due(&self, now: Instant) -> impl Iterator<Item = Place> {
+        self.timers.iter().take_while(move |(at, _)| *at <= now).map(|(_, place)| *place)
+    }
+
     fn interested(&self, probe: ProbeId) -> impl Iterator<Item = &Subscriber> {
         let from = self.subscribers.partition_point(|subscriber| subscriber.probe < probe);
         self.subscribers[from..].iter().take_while(move |subscriber| subscriber.probe == probe)
@@ -225,7 +230,7 @@ impl Engine {
         apply: impl FnOnce(&mut [VirtualServer], Instant, &mut Vec<Event>),
     ) -> Effects {
         let (was, now) = self.advance(now);
-        places.extend(self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place));
+        places.extend(self.due(now));
         places.sort_unstable();
         for place in &places {
             if let Some(at) = self.next_step(*place, was) {

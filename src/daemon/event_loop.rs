@@ -41,8 +41,7 @@ const REPORTS: usize = 4;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 // Checks have given their verdicts by then, or cannot be run.
 const FIRST_VERDICTS: Duration = Duration::from_secs(10);
-// A dataplane that does not answer keeps the checks waiting no longer. A large table takes half of that on a slow machine,
-// and much longer beside as many first checks.
+// A dataplane that does not answer keeps the checks waiting no longer. A large table takes less on a slow machine.
 const FIRST_TABLE: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(100);
 // How long a stopping director waits for the dataplane's number of connections, at a time.

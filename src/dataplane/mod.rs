@@ -99,6 +99,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Puts the destinations in their order.
+    fn sort(&mut self) {
+        self.destinations.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    }
+
     /// Of one virtual server.
     pub fn of_group(&self, group: &str) -> Group<'_> {
         let from = self.destinations.partition_point(|((name, _), _)| **name < *group);

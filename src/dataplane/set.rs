@@ -125,7 +125,7 @@ impl Counters {
             self.destinations = other.destinations;
         } else if !other.destinations.is_empty() {
             self.destinations.append(&mut other.destinations);
-            self.destinations.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            self.sort();
         }
         self.limits.active += other.limits.active;
         self.limits.connections += other.limits.connections;

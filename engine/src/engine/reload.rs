@@ -34,8 +34,7 @@ impl Engine {
     pub fn reload_part(&mut self, now: Instant, mut config: Config, kept: &BTreeSet<Arc<str>>) -> Effects {
         config.virtual_servers.sort_by(|a, b| a.name.cmp(&b.name));
         let (was, now) = self.advance(now);
-        let mut due: Vec<_> =
-            self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, place)| *place).collect();
+        let mut due: Vec<_> = self.due(now).collect();
         let ticked = due.iter().filter(|place| self.view(**place, was) != self.view(**place, now));
         let mut changed: Vec<_> = ticked.map(|place| place.indices().0).collect();
 

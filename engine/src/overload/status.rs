@@ -1,7 +1,7 @@
 //! The numbers behind the protection's decisions.
 
 use super::cap::Cap;
-use super::{Overload, Stand};
+use super::{Guard, Overload, Stand};
 use crate::config::Mode;
 
 /// Demand against capacity.
@@ -42,12 +42,7 @@ impl Overload {
         OverloadStatus {
             mode: self.mode,
             sampled: self.sampled.is_some(),
-            demand: self
-                .guards
-                .iter()
-                .map(|it| it.clients.cap().map_or(0.0, |cap| cap.recent.rate()))
-                .sum::<f64>()
-                + self.turned_away_rate,
+            demand: self.guards.iter().map(rate).sum::<f64>() + self.turned_away_rate,
             capacity: in_service().map(|it| it.clients.cap()?.capacity()).sum(),
             turned_away: self.turned_away_rate,
         }
@@ -61,8 +56,13 @@ impl Overload {
             cap: guard.allowed,
             learned: cap.and_then(Cap::limit),
             residence: (cap.and_then(|it| it.recent.residence()), cap.and_then(|it| it.at_rest.residence())),
-            rate: cap.map_or(0.0, |it| it.recent.rate()),
+            rate: rate(guard),
             sureness: cap.map_or(0.0, |it| it.at_rest.sureness()),
         }
     }
+}
+
+/// Completions per second.
+fn rate(guard: &Guard) -> f64 {
+    guard.clients.cap().map_or(0.0, |cap| cap.recent.rate())
 }

@@ -58,7 +58,7 @@ impl IpvsDataplane {
 
 /// A real server has an entry in each of its virtual server's services.
 fn sum_up(counters: &mut Counters) {
-    counters.destinations.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    counters.sort();
     counters.destinations.dedup_by(|(key, it), (before, sum)| {
         let same = key == before;
         if same {
