@@ -1,12 +1,11 @@
 //! A probe: one question to one target with one timing, asked for all who want to know.
 
 use std::collections::HashSet;
-use std::collections::hash_map::{Entry, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::schedule::Input;
+use crate::schedule::{Input, New, Schedule};
 use crate::{Outcome, Spec};
 
 /// All that are to run. Ids are unique.
@@ -50,27 +49,18 @@ pub struct Observation {
     pub latency: Duration,
 }
 
-/// Brings what is `known` of each probe in line with those that are `wanted`, and says what came and went.
+/// What makes those that are `wanted` of the probes in the schedule, with a value for each that is new.
 pub(crate) fn renew<'a, T>(
-    known: &mut HashMap<u64, T>,
+    schedule: &Schedule<T>,
     wanted: impl Iterator<Item = &'a Arc<Probe>> + Clone,
-    mut make: impl FnMut(&Arc<Probe>) -> T,
-) -> Input {
-    let before = known.len();
+    mut value: impl FnMut(&Arc<Probe>) -> T,
+) -> Input<T> {
+    let mut gone: HashSet<u64> = schedule.ids().collect();
     let mut new = Vec::new();
-    let mut count = 0;
-    for probe in wanted.clone() {
-        count += 1;
-        if let Entry::Vacant(place) = known.entry(probe.id) {
-            place.insert(make(probe));
-            new.push((probe.id, probe.interval));
+    for probe in wanted {
+        if !gone.remove(&probe.id) {
+            new.push(New { id: probe.id, interval: probe.interval, value: value(probe) });
         }
-    }
-    let mut gone = Vec::new();
-    if before + new.len() > count {
-        let wanted: HashSet<u64> = wanted.map(|probe| probe.id).collect();
-        gone.extend(known.extract_if(|id, _| !wanted.contains(id)).map(|(id, _)| id));
-        gone.sort_unstable();
     }
     Input::Update { new, gone }
 }

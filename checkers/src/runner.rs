@@ -23,7 +23,7 @@ use tokio::time::sleep_until;
 use crate::check::Check;
 use crate::lean::{self, Lean, Share};
 use crate::probe::{Probes, renew};
-use crate::schedule::{Actions, Input, Schedule, Stats};
+use crate::schedule::{Actions, Input, Place, Schedule, Stats};
 use crate::tls::Contexts;
 use crate::{Observation, Outcome, Probe, clock};
 
@@ -84,7 +84,6 @@ impl Runner {
             schedule: Schedule::new(settings.seed),
             probes: Probes::default(),
             max_concurrent: settings.max_concurrent,
-            checks: HashMap::new(),
             contexts: Contexts::default(),
             running: JoinSet::new(),
             handles: HashMap::new(),
@@ -131,16 +130,15 @@ impl Runner {
 }
 
 struct EventLoop {
-    schedule: Schedule,
+    schedule: Schedule<Check>,
     /// As of the last update.
     probes: Probes,
     max_concurrent: usize,
-    checks: HashMap<u64, Check>,
     contexts: Contexts,
     running: JoinSet<Observation>,
     /// The running checks, by probe; and the way back, since a cancelled check may still be heard of.
-    handles: HashMap<u64, AbortHandle>,
-    probe_of: HashMap<task::Id, u64>,
+    handles: HashMap<Place, AbortHandle>,
+    probe_of: HashMap<task::Id, Place>,
     /// What the receiver has had no room for, by probe.
     outbox: BTreeMap<u64, Observation>,
     stats: Arc<Mutex<Stats>>,
@@ -182,8 +180,8 @@ impl EventLoop {
         } else {
             let mine = probes.iter().filter(|probe| !lean::does(&probe.spec));
             let contexts = &mut self.contexts;
-            let update = renew(&mut self.checks, mine, |probe| Check::new(Arc::clone(probe), contexts));
-            self.schedule.limit(lean::part(self.max_concurrent, self.checks.len(), &probes));
+            self.schedule.limit(lean::part(self.max_concurrent, mine.clone().count(), &probes));
+            let update = renew(&self.schedule, mine, |probe| Check::new(Arc::clone(probe), contexts));
             self.probes = probes;
             update
         };
@@ -197,10 +195,9 @@ impl EventLoop {
             Err(error) => error.id(),
         };
         // Not known: it was stopped.
-        let Some(probe) = self.probe_of.remove(&id) else {
-            return;
-        };
-        self.handles.remove(&probe);
+        let Some(place) = self.probe_of.remove(&id) else { return };
+        let Some(probe) = self.schedule.id(place) else { return };
+        self.handles.remove(&place);
         let observation = match ended {
             Ok((_, observation)) => observation,
             Err(error) => {
@@ -209,24 +206,24 @@ impl EventLoop {
             }
         };
         self.outbox.insert(probe, observation);
-        self.handle(Input::Finished(probe));
+        self.handle(Input::Finished(place));
     }
 
-    fn handle(&mut self, input: Input) {
+    fn handle(&mut self, input: Input<Check>) {
         let Actions { stop, start } = self.schedule.handle(clock::now(), input);
-        for probe in stop {
+        for (place, probe) in stop {
             self.outbox.remove(&probe);
-            if let Some(handle) = self.handles.remove(&probe) {
+            if let Some(handle) = self.handles.remove(&place) {
                 self.probe_of.remove(&handle.id());
                 handle.abort();
             }
         }
-        for (probe, due) in start {
-            if let Some(check) = self.checks.get(&probe).cloned() {
+        for (place, due) in start {
+            if let Some(check) = self.schedule.get(place).cloned() {
                 self.schedule.begins(clock::now(), due);
                 let handle = self.running.spawn(async move { check.run().await });
-                self.probe_of.insert(handle.id(), probe);
-                self.handles.insert(probe, handle);
+                self.probe_of.insert(handle.id(), place);
+                self.handles.insert(place, handle);
             }
         }
     }

@@ -6,7 +6,8 @@
 //! configuration is known at once, and a large one as soon as the machine can.
 //!
 //! An ordered set tells who is next: at 200,000 half-open checks the whole schedule takes a tenth of their CPU time, and a
-//! smaller part of any other's, so that a timer wheel would gain little.
+//! smaller part of any other's, so that a timer wheel would gain little. What costs more is to find a probe in memory, so
+//! all that is known of one is in one place, and those that are new together lie in the order of their grid.
 //!
 //! Invariants: a probe never runs twice at a time; no more than `max_concurrent` run; after [`Schedule::handle`] the
 //! [`Schedule::deadline`] lies in the future.
@@ -16,16 +17,18 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
+
+use slab::Slab;
 
 use self::pace::Pace;
 use self::random::mix;
 
 /// A run is off its grid point by less than this part of the interval.
-const JITTER: u32 = 20;
+const JITTER: u64 = 20;
 /// A grid point within this part of the interval after a run that came late is passed over.
-const TOO_SOON: u32 = 4;
+const TOO_SOON: u64 = 4;
 /// The grid of new probes begins so much later, and so much for each of them, in which they are taken up, also by a slow
 /// machine; but soon for short intervals.
 const LEAD: Duration = Duration::from_millis(100);
@@ -37,25 +40,37 @@ const LATE: Duration = Duration::from_millis(100);
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Where a probe is, until it goes.
+pub(crate) type Place = usize;
+
+/// A probe that comes, with what its owner wants to know of it.
+#[derive(Debug)]
+pub(crate) struct New<T> {
+    /// Never used before.
+    pub(crate) id: u64,
+    pub(crate) interval: Duration,
+    pub(crate) value: T,
+}
+
 /// What happens to the schedule.
 #[derive(Debug)]
-pub(crate) enum Input {
-    /// Probes come, by id with their intervals, and go. All others stay as they are.
-    Update { new: Vec<(u64, Duration)>, gone: Vec<u64> },
+pub(crate) enum Input<T> {
+    /// Probes come, and go, by id. All others stay as they are.
+    Update { new: Vec<New<T>>, gone: HashSet<u64> },
     /// The run of this probe is over.
-    Finished(u64),
+    Finished(Place),
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done.
+/// What is to be done, in this order.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Actions {
-    /// Probes to forget, their runs to be cancelled.
-    pub(crate) stop: Vec<u64>,
+    /// Probes to forget, their runs to be cancelled: where they were, and their ids.
+    pub(crate) stop: Vec<(Place, u64)>,
     /// Probes to run now, and when their time was; see [`Schedule::begins`].
-    pub(crate) start: Vec<(u64, Instant)>,
+    pub(crate) start: Vec<(Place, Instant)>,
 }
 
 /// How the schedule is kept.
@@ -89,42 +104,41 @@ impl Stats {
 }
 
 #[derive(Debug)]
-pub(crate) struct Schedule {
+pub(crate) struct Schedule<T> {
     max_concurrent: usize,
     seed: u64,
-    probes: HashMap<u64, Entry>,
+    probes: Slab<Entry<T>>,
     /// The probes that wait, by when.
-    waiting: BTreeSet<(Instant, u64)>,
+    waiting: BTreeSet<(Instant, Place)>,
     /// The probes that have not run yet, by when; and some that have, or are gone.
-    fresh: VecDeque<u64>,
+    fresh: VecDeque<Place>,
     pace: Pace,
     stats: Stats,
 }
 
 #[derive(Debug)]
-struct Entry {
-    interval: Duration,
+struct Entry<T> {
+    id: u64,
+    /// In nanoseconds.
+    interval: u64,
     /// The grid point of the run that comes next or is under way.
     grid: Instant,
-    /// Runs so far.
-    runs: u64,
-    state: State,
+    /// When the next run is due; after one that is under way, not before it ends.
+    next: Instant,
+    /// Runs so far, up to the most that fits, and from 0 again.
+    runs: u32,
+    is_running: bool,
+    value: T,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Waiting { due: Instant },
-    Running { next: Instant },
-}
-
-impl Schedule {
+impl<T> Schedule<T> {
     /// One run at a time until there is another [limit](Self::limit); `seed` decides the order of the probes and the
     /// jitter.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             max_concurrent: 1,
             seed,
-            probes: HashMap::new(),
+            probes: Slab::new(),
             waiting: BTreeSet::new(),
             fresh: VecDeque::new(),
             pace: Pace::default(),
@@ -132,28 +146,46 @@ impl Schedule {
         }
     }
 
+    /// The ids of all probes.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.probes.iter().map(|(_, entry)| entry.id)
+    }
+
+    pub(crate) fn id(&self, place: Place) -> Option<u64> {
+        self.probes.get(place).map(|entry| entry.id)
+    }
+
+    pub(crate) fn get(&self, place: Place) -> Option<&T> {
+        self.probes.get(place).map(|entry| &entry.value)
+    }
+
+    pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut T> {
+        self.probes.get_mut(place).map(|entry| &mut entry.value)
+    }
+
     /// From now on at most so many at a time, at least one. What runs already goes on.
     pub(crate) fn limit(&mut self, max_concurrent: usize) {
         self.max_concurrent = max_concurrent.max(1);
     }
 
-    pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Actions {
+    pub(crate) fn handle(&mut self, now: Instant, input: Input<T>) -> Actions {
         let mut actions = Actions::default();
         match input {
             Input::Update { new, gone } => {
-                gone.iter().for_each(|id| self.remove(*id));
+                let all = self.probes.iter().map(|(place, entry)| (place, entry.id));
+                actions.stop = all.filter(|(_, id)| gone.contains(id)).collect();
+                actions.stop.iter().for_each(|(place, _)| self.remove(*place));
                 self.add(now, new);
-                actions.stop = gone;
             }
-            Input::Finished(id) => self.finished(now, id),
+            Input::Finished(place) => self.finished(now, place),
             Input::Tick => {}
         }
         while self.has_slot()
-            && let Some(&(due, id)) = self.waiting.first()
+            && let Some(&(due, place)) = self.waiting.first()
             && due <= now
         {
-            self.start(now, due, id);
-            actions.start.push((id, due));
+            self.start(now, due, place);
+            actions.start.push((place, due));
         }
         self.run_ahead(now, &mut actions.start);
         actions
@@ -182,22 +214,22 @@ impl Schedule {
     }
 
     /// Starts first runs ahead of their time. They leave half of the slots to the runs whose time has come.
-    fn run_ahead(&mut self, now: Instant, start: &mut Vec<(u64, Instant)>) {
+    fn run_ahead(&mut self, now: Instant, start: &mut Vec<(Place, Instant)>) {
         let allowed = if self.next_ahead().is_some() { self.pace.take(now) } else { 0 };
         for _ in 0..allowed {
-            let Some((due, id)) = self.next_ahead() else { break };
-            self.start(now, due, id);
-            start.push((id, due));
+            let Some((due, place)) = self.next_ahead() else { break };
+            self.start(now, due, place);
+            start.push((place, due));
         }
         self.pace.awaited = self.next_ahead().is_some();
     }
 
-    fn next_ahead(&mut self) -> Option<(Instant, u64)> {
-        while let Some(id) = self.fresh.front() {
-            match self.probes.get(id) {
-                Some(Entry { runs: 0, state: State::Waiting { due }, .. }) => {
+    fn next_ahead(&mut self) -> Option<(Instant, Place)> {
+        while let Some(place) = self.fresh.front() {
+            match self.probes.get(*place) {
+                Some(Entry { runs: 0, is_running: false, next, .. }) => {
                     let room = self.stats.running < self.max_concurrent.div_ceil(2);
-                    return room.then_some((*due, *id));
+                    return room.then_some((*next, *place));
                 }
                 _ => self.fresh.pop_front(),
             };
@@ -206,65 +238,61 @@ impl Schedule {
         None
     }
 
-    fn add(&mut self, now: Instant, mut new: Vec<(u64, Duration)>) {
-        new.retain(|(id, _)| !self.probes.contains_key(id));
+    fn add(&mut self, now: Instant, mut new: Vec<New<T>>) {
         // Neighbours in the configuration often are neighbours on one machine: they are kept apart.
         let seed = self.seed;
-        new.sort_by_key(|&(id, _)| mix(seed ^ id));
+        new.sort_by_key(|it| mix(seed ^ it.id));
         let count = new.len() as u32;
-        for (place, (id, interval)) in (0u32..).zip(new) {
+        self.probes.reserve(new.len());
+        for (number, New { id, interval, value }) in (0u32..).zip(new) {
             let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
             let lead = (LEAD + LEAD_EACH * count).min(interval / 8);
-            let due = now + lead + (interval - lead) / count * place;
-            self.probes.insert(id, Entry { interval, grid: due, runs: 0, state: State::Waiting { due } });
-            self.waiting.insert((due, id));
-            self.fresh.push_back(id);
+            let grid = now + lead + (interval - lead) / count * number;
+            let interval = nanos(interval);
+            let entry = Entry { id, interval, grid, next: grid, runs: 0, is_running: false, value };
+            let place = self.probes.insert(entry);
+            self.waiting.insert((grid, place));
+            self.fresh.push_back(place);
         }
     }
 
-    fn remove(&mut self, id: u64) {
-        match self.probes.remove(&id).map(|entry| entry.state) {
-            Some(State::Waiting { due }) => {
-                self.waiting.remove(&(due, id));
-            }
-            Some(State::Running { .. }) => self.stats.running -= 1,
-            None => {}
+    fn remove(&mut self, place: Place) {
+        let entry = self.probes.remove(place);
+        if entry.is_running {
+            self.stats.running -= 1;
+        } else {
+            self.waiting.remove(&(entry.next, place));
         }
     }
 
-    fn start(&mut self, now: Instant, due: Instant, id: u64) {
-        let seed = self.seed;
-        let Some(entry) = self.probes.get_mut(&id) else {
-            return;
-        };
-        self.waiting.remove(&(due, id));
+    fn start(&mut self, now: Instant, due: Instant, place: Place) {
+        let Some(entry) = self.probes.get_mut(place) else { return };
+        self.waiting.remove(&(due, place));
         self.stats.running += 1;
         self.stats.started += 1;
-        entry.runs += 1;
-        entry.state = State::Running { next: entry.next(now, mix(seed ^ mix(id ^ mix(entry.runs)))) };
+        entry.start(now, self.seed);
     }
 
-    fn finished(&mut self, now: Instant, id: u64) {
-        let Some(entry) = self.probes.get_mut(&id) else {
-            return;
-        };
-        if let State::Running { next } = entry.state {
-            // A run that outlasts its interval is followed at once by the next: that one is not late but due now.
-            let due = next.max(now);
-            entry.state = State::Waiting { due };
-            self.waiting.insert((due, id));
-            self.stats.running -= 1;
-        }
+    fn finished(&mut self, now: Instant, place: Place) {
+        let Some(entry) = self.probes.get_mut(place).filter(|entry| entry.is_running) else { return };
+        // A run that outlasts its interval is followed at once by the next: that one is not late but due now.
+        entry.next = entry.next.max(now);
+        entry.is_running = false;
+        self.waiting.insert((entry.next, place));
+        self.stats.running -= 1;
     }
 }
 
-impl Entry {
-    /// When to run again after a run that starts at `now`. Grid points that have been missed are passed over.
-    fn next(&mut self, now: Instant, random: u64) -> Instant {
-        let interval = nanos(self.interval);
-        let passed = nanos((now + self.interval / TOO_SOON).saturating_duration_since(self.grid));
-        self.grid += Duration::from_nanos(passed.div_ceil(interval) * interval);
-        self.grid + Duration::from_nanos(random % (interval / u64::from(JITTER)))
+impl<T> Entry<T> {
+    /// Grid points that have been missed are passed over.
+    fn start(&mut self, now: Instant, seed: u64) {
+        self.is_running = true;
+        self.runs = self.runs.wrapping_add(1);
+        let soon = now + Duration::from_nanos(self.interval / TOO_SOON);
+        let passed = nanos(soon.saturating_duration_since(self.grid));
+        self.grid += Duration::from_nanos(passed.div_ceil(self.interval) * self.interval);
+        let random = mix(seed ^ mix(self.id ^ mix(self.runs.into())));
+        self.next = self.grid + Duration::from_nanos(random % (self.interval / JITTER));
     }
 }
 

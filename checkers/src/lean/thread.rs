@@ -1,7 +1,6 @@
 //! One thread and its checks.
 
-use std::collections::hash_map::HashMap;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ use super::outbox::Outbox;
 use super::{Share, part};
 use crate::half_open::{HalfOpen, Source};
 use crate::probe::{Probes, renew};
-use crate::schedule::{Actions, Input, Schedule, Stats};
+use crate::schedule::{Actions, Input, Place, Schedule, Stats};
 use crate::{Observation, Outcome, Probe, Settings, Spec, check, clock, half_open};
 
 /// Events taken from the kernel at once.
@@ -41,11 +40,10 @@ const RAW: u64 = WAKE + 1;
 
 pub(super) struct Thread {
     share: Share,
-    schedule: Schedule,
+    schedule: Schedule<Known>,
     max_concurrent: usize,
-    probes: HashMap<u64, Known>,
     /// Whose turn has come, and when that was.
-    due: VecDeque<(u64, Instant)>,
+    due: VecDeque<(Place, Instant)>,
     running: Slab<Running>,
     /// Of the latest check, 31 bits. A socket that has been closed here may live on for a moment in a child that is
     /// being forked: what happens to it then is not to be taken for an event of the next check in the same place.
@@ -69,7 +67,7 @@ struct Known {
 }
 
 struct Running {
-    probe: Arc<Probe>,
+    probe: Place,
     start: Instant,
     deadline: Instant,
     generation: u64,
@@ -95,7 +93,6 @@ impl Thread {
             share,
             schedule: Schedule::new(settings.seed),
             max_concurrent: settings.max_concurrent,
-            probes: HashMap::new(),
             due: VecDeque::new(),
             running: Slab::new(),
             generation: 0,
@@ -178,37 +175,36 @@ impl Thread {
         if let Some((probes, threads)) = latest {
             let share = self.share;
             let mine = probes.iter().filter(|probe| share.has(probe, threads));
-            let update = renew(&mut self.probes, mine, |probe| Known {
-                probe: Arc::clone(probe),
-                source: Source::default(),
-            });
             let most = match share {
-                Share::Connecting(_) => part(self.max_concurrent, self.probes.len(), &probes),
+                Share::Connecting(_) => part(self.max_concurrent, mine.clone().count(), &probes),
                 Share::HalfOpen => usize::MAX,
             };
             self.schedule.limit(most);
+            let known = |probe: &Arc<Probe>| Known { probe: Arc::clone(probe), source: Source::default() };
+            let update = renew(&self.schedule, mine, known);
             self.handle(now, update);
             // Some may be of a kind that there is no more.
             self.idle.clear();
-            if self.probes.is_empty() {
+            if self.schedule.stats().probes == 0 {
                 self.half_open.close();
             }
         }
         true
     }
 
-    fn handle(&mut self, now: Instant, input: Input) {
+    fn handle(&mut self, now: Instant, input: Input<Known>) {
         let Actions { stop, start } = self.schedule.handle(now, input);
-        self.due.extend(start);
         if !stop.is_empty() {
-            self.stop(&stop.into_iter().collect());
+            self.stop(&stop);
         }
+        self.due.extend(start);
     }
 
-    fn stop(&mut self, gone: &BTreeSet<u64>) {
-        gone.iter().for_each(|probe| self.outbox.forget(*probe));
+    fn stop(&mut self, gone: &[(Place, u64)]) {
+        gone.iter().for_each(|(_, id)| self.outbox.forget(*id));
+        let gone: HashSet<Place> = gone.iter().map(|(place, _)| *place).collect();
         self.due.retain(|(probe, _)| !gone.contains(probe));
-        let running = self.running.iter().filter(|(_, running)| gone.contains(&running.probe.id));
+        let running = self.running.iter().filter(|(_, running)| gone.contains(&running.probe));
         let tokens: Vec<usize> = running.map(|(token, _)| token).collect();
         for token in tokens {
             drop(self.remove(token));
@@ -218,19 +214,11 @@ impl Thread {
     /// Begins some of the checks that are due.
     fn begin(&mut self) {
         for _ in 0..STARTS {
-            let Some((id, due)) = self.due.pop_front() else { break };
-            let Some(known) = self.probes.get(&id) else { continue };
-            let (probe, known) = (Arc::clone(&known.probe), known.source);
-            let mut source = known;
+            let Some((probe, due)) = self.due.pop_front() else { break };
             let start = clock::now();
             self.schedule.begins(start, due);
-            if let Err(outcome) = self.ask(Arc::clone(&probe), start, &mut source) {
-                self.observed(clock::now(), &probe, start, outcome);
-            }
-            if source != known
-                && let Some(known) = self.probes.get_mut(&id)
-            {
-                known.source = source;
+            if let Err(outcome) = self.ask(probe, start) {
+                self.observed(clock::now(), probe, start, outcome);
             }
         }
         for (token, outcome) in self.half_open.send() {
@@ -238,9 +226,10 @@ impl Thread {
         }
     }
 
-    fn ask(&mut self, probe: Arc<Probe>, start: Instant, source: &mut Source) -> Result<(), Outcome> {
-        let place = self.running.vacant_entry();
-        let token = place.key();
+    fn ask(&mut self, place: Place, start: Instant) -> Result<(), Outcome> {
+        let Some(Known { probe, source }) = self.schedule.get_mut(place) else { return Ok(()) };
+        let running = self.running.vacant_entry();
+        let token = running.key();
         self.generation = (self.generation + 1) % (1 << 31);
         let generation = self.generation;
         let asked = if let Spec::TcpHalfOpen = *probe.spec {
@@ -251,7 +240,7 @@ impl Thread {
         };
         let deadline = start + probe.timeout;
         self.deadlines.insert((deadline, token));
-        place.insert(Running { probe, start, deadline, generation, asked });
+        running.insert(Running { probe: place, start, deadline, generation, asked });
         Ok(())
     }
 
@@ -266,6 +255,7 @@ impl Thread {
         if *generation != event >> 32 {
             return;
         }
+        let Some(Known { probe, .. }) = self.schedule.get(*probe) else { return };
         if let Some(outcome) = connection.ready(flags, &probe.target, &probe.spec, &mut self.buffer) {
             self.end(now, token, outcome);
         }
@@ -281,12 +271,13 @@ impl Thread {
         while let Some(&(deadline, token)) = self.deadlines.first()
             && deadline + patience <= now
         {
-            let Running { probe, asked, .. } = &self.running[token];
+            let Running { start, asked, .. } = &self.running[token];
+            let timeout = deadline - *start;
             let timed_out = || match asked {
-                Asked::Connection(connection) => connection.timed_out(probe.timeout),
+                Asked::Connection(connection) => connection.timed_out(timeout),
                 Asked::HalfOpen(asked) => self.half_open.timed_out(*asked),
             };
-            let outcome = check::lag(now - deadline, probe.timeout).unwrap_or_else(timed_out);
+            let outcome = check::lag(now - deadline, timeout).unwrap_or_else(timed_out);
             self.end(now, token, outcome);
         }
     }
@@ -295,10 +286,11 @@ impl Thread {
         let Running { probe, start, asked, .. } = self.remove(token);
         if let (Asked::Connection(connection), Outcome::Passed(_)) = (asked, &outcome)
             && let Some(socket) = connection.into_socket()
+            && let Some(Known { probe, .. }) = self.schedule.get(probe)
         {
             self.idle.put(&probe.target, socket);
         }
-        self.observed(now, &probe, start, outcome);
+        self.observed(now, probe, start, outcome);
     }
 
     fn remove(&mut self, token: usize) -> Running {
@@ -310,10 +302,11 @@ impl Thread {
         running
     }
 
-    fn observed(&mut self, now: Instant, probe: &Probe, start: Instant, outcome: Outcome) {
+    fn observed(&mut self, now: Instant, place: Place, start: Instant, outcome: Outcome) {
+        let Some(probe) = self.schedule.id(place) else { return };
         let latency = now.saturating_duration_since(start);
-        self.outbox.put(Observation { probe: probe.id, outcome, latency });
-        self.handle(now, Input::Finished(probe.id));
+        self.outbox.put(Observation { probe, outcome, latency });
+        self.handle(now, Input::Finished(place));
     }
 }
 
@@ -327,6 +320,7 @@ mod tests {
 
     use super::*;
     use crate::Target;
+    use crate::schedule::New;
 
     fn thread() -> (Thread, mpsc::Receiver<Vec<Observation>>) {
         let (settings, inbox) =
@@ -343,6 +337,16 @@ mod tests {
         Arc::new(Probe { id: 1, target, spec: Arc::new(Spec::Tcp), interval: time, timeout: time })
     }
 
+    /// Begins a check of the only probe.
+    fn ask(thread: &mut Thread, probe: Arc<Probe>, start: Instant) {
+        let known = Known { probe: Arc::clone(&probe), source: Source::default() };
+        let new = vec![New { id: probe.id, interval: probe.interval, value: known }];
+        let gone = thread.schedule.ids().collect();
+        let mut due = thread.schedule.handle(start, Input::Update { new, gone }).start;
+        due.extend(thread.schedule.handle(start + probe.interval, Input::Tick).start);
+        thread.ask(due[0].0, start).unwrap();
+    }
+
     /// A server whose queue is full, so that no connection comes to be; and what keeps it so.
     fn silent() -> (SocketAddr, impl Sized) {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -356,14 +360,14 @@ mod tests {
     fn an_event_of_the_check_before() {
         let (mut thread, _receiver) = thread();
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
-        thread.ask(probe(live.local_addr().unwrap()), clock::now(), &mut Source::default()).unwrap();
+        ask(&mut thread, probe(live.local_addr().unwrap()), clock::now());
         let mut events = Vec::with_capacity(9);
         epoll::wait(&thread.epoll, spare_capacity(&mut events), None).unwrap();
         let event = events[0];
         drop(thread.remove(0));
 
         let (address, _full) = silent();
-        thread.ask(probe(address), clock::now(), &mut Source::default()).unwrap();
+        ask(&mut thread, probe(address), clock::now());
         assert!(thread.running.contains(0), "it has the same place");
         thread.ready(clock::now(), event.data.u64(), event.flags);
         assert!(thread.running.contains(0), "nothing has been heard of this one");
@@ -376,7 +380,7 @@ mod tests {
         probe: Arc<Probe>,
     ) -> Outcome {
         let start = clock::now();
-        thread.ask(probe, start, &mut Source::default()).unwrap();
+        ask(thread, probe, start);
         let mut events = Vec::with_capacity(BATCH);
         while !thread.running.is_empty() {
             events.clear();
@@ -430,7 +434,7 @@ mod tests {
         let (mut thread, _receiver) = thread();
         let (address, _full) = silent();
         let start = clock::now();
-        thread.ask(probe(address), start, &mut Source::default()).unwrap();
+        ask(&mut thread, probe(address), start);
         let deadline = start + Duration::from_secs(5);
         let nobodys = Event { flags: EventFlags::OUT, data: EventData::new_u64(1 << 20) };
         let events = [nobodys; BATCH];
@@ -439,7 +443,7 @@ mod tests {
         assert!(thread.look(deadline + Duration::from_millis(100), &events));
         assert!(thread.running.is_empty());
 
-        thread.ask(probe(address), start, &mut Source::default()).unwrap();
+        ask(&mut thread, probe(address), start);
         assert!(thread.look(deadline, &events[1..]));
         assert!(thread.running.is_empty());
     }

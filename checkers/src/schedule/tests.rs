@@ -14,13 +14,13 @@ fn ms(milliseconds: u64) -> Duration {
 
 /// The schedule, a clock that jumps from event to event, and checks that take a given time.
 struct Sim {
-    schedule: Schedule,
+    schedule: Schedule<()>,
     begin: Instant,
     now: Instant,
     takes: Duration,
     /// What a start costs us, in which nothing else is done.
     costs: Duration,
-    ends: BTreeSet<(Instant, u64)>,
+    ends: BTreeSet<(Instant, Place)>,
     starts: BTreeMap<u64, Vec<Duration>>,
 }
 
@@ -34,13 +34,14 @@ impl Sim {
         Self { schedule, begin, now: begin, takes, costs: Duration::ZERO, ends, starts }
     }
 
-    fn handle(&mut self, input: Input) {
+    fn handle(&mut self, input: Input<()>) {
         let now = self.now;
         let Actions { stop, start } = self.schedule.handle(now, input);
-        self.ends.retain(|(_, id)| !stop.contains(id));
-        for (id, due) in start {
-            assert!(self.ends.iter().all(|&(_, running)| running != id), "{id} runs twice");
-            self.ends.insert((self.now + self.takes, id));
+        self.ends.retain(|(_, place)| stop.iter().all(|(stopped, _)| stopped != place));
+        for (place, due) in start {
+            let id = self.schedule.id(place).unwrap();
+            assert!(self.ends.iter().all(|&(_, running)| running != place), "{id} runs twice");
+            self.ends.insert((self.now + self.takes, place));
             self.starts.entry(id).or_default().push(self.now - self.begin);
             self.schedule.begins(self.now, due);
             self.now += self.costs;
@@ -53,8 +54,8 @@ impl Sim {
     #[allow(clippy::disallowed_methods)]
     fn update(&mut self, probes: impl IntoIterator<Item = u64>, interval: Duration) {
         let probes: BTreeSet<u64> = probes.into_iter().collect();
-        let known: BTreeSet<u64> = self.schedule.probes.keys().copied().collect();
-        let new = probes.difference(&known).map(|id| (*id, interval)).collect();
+        let known: BTreeSet<u64> = self.schedule.ids().collect();
+        let new = probes.difference(&known).map(|id| New { id: *id, interval, value: () }).collect();
         self.handle(Input::Update { new, gone: known.difference(&probes).copied().collect() });
     }
 
@@ -214,7 +215,6 @@ fn what_is_gone_is_stopped_and_what_stays_keeps_its_time() {
     undisturbed.update([1, 2], SECOND);
     sim.update([2, 3], SECOND);
     assert_eq!((sim.schedule.stats().probes, sim.schedule.stats().running), (2, 2));
-    sim.handle(Input::Finished(1));
     sim.run_for(ms(9_950));
     undisturbed.run_for(10 * SECOND);
     assert_eq!(sim.starts[&1].len(), 1);
@@ -243,7 +243,7 @@ proptest! {
         let mut sim = Sim::new(1000, seed, ms(1));
         sim.update(ids.iter().copied(), interval);
         sim.run_for(interval * 40);
-        let jitter = interval / JITTER;
+        let jitter = interval / JITTER as u32;
         for &id in &ids {
             let gaps = sim.gaps(id);
             prop_assert!(gaps.len() >= 37, "{gaps:?}");
@@ -254,7 +254,7 @@ proptest! {
             prop_assert!(drift < jitter, "{drift:?}");
             // The first run comes at once and the second within one and a quarter of the interval.
             prop_assert!(sim.starts[&id][0] <= ms(50));
-            prop_assert!(sim.starts[&id][1] - sim.starts[&id][0] <= interval + interval / TOO_SOON + jitter);
+            prop_assert!(sim.starts[&id][1] - sim.starts[&id][0] <= interval + interval / TOO_SOON as u32 + jitter);
         }
     }
 
