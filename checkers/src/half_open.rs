@@ -1,24 +1,29 @@
 //! Half-open checks: one SYN, and what comes in return. No connection is ever made, so that the server's program does
 //! not hear of the check: for a SYN-ACK that nobody waits for, our own kernel sends a reset.
 //!
-//! One raw socket does it for all checks of a family and mark, in batches.
+//! One raw socket does it for all checks from one address with one mark, in batches.
 
 mod raw;
 mod segment;
 mod sources;
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use self::raw::{Key, Raw};
+use self::raw::Raw;
 pub(crate) use self::sources::Source;
+use self::sources::Sources;
 use crate::{Outcome, Target, failure};
 
 /// The sockets, opened when they are first needed.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen {
-    sockets: Vec<(Key, Raw)>,
+    /// Per family, IPv4 or not, and mark.
+    sources: Vec<((bool, Option<u32>), Sources)>,
+    /// Per source and mark.
+    sockets: Vec<((IpAddr, Option<u32>), Raw)>,
 }
 
 /// A SYN that is not answered yet.
@@ -39,13 +44,15 @@ impl HalfOpen {
         target: &Target,
         source: &mut Source,
     ) -> Result<Asked, Outcome> {
-        let socket = self.socket(epoll, tokens, (target.address.is_ipv4(), target.fwmark))?;
-        let sequence = self.sockets[socket].1.ask(token, target, source)?;
+        let source = self.sources(target)?.of(target, source)?;
+        let socket = self.socket(epoll, tokens, source, target.fwmark)?;
+        let sequence = self.sockets[socket].1.ask(token, target.address, source);
         Ok(Asked { socket, sequence })
     }
 
     /// Sends what there is room for of the batches; the checks whose SYN could not be sent.
     pub(crate) fn send(&mut self) -> Vec<(usize, Outcome)> {
+        self.sources.iter_mut().for_each(|(_, sources)| sources.doubt());
         self.sockets.iter_mut().flat_map(|(_, socket)| socket.send()).collect()
     }
 
@@ -74,14 +81,33 @@ impl HalfOpen {
 
     /// Closes all sockets, of which nobody waits for any.
     pub(crate) fn close(&mut self) {
-        self.sockets.clear();
+        *self = Self::default();
     }
 
-    fn socket(&mut self, epoll: &OwnedFd, tokens: u64, key: Key) -> Result<usize, Outcome> {
+    fn sources(&mut self, target: &Target) -> Result<&mut Sources, Outcome> {
+        let key @ (v4, mark) = (target.address.is_ipv4(), target.fwmark);
+        let place = match self.sources.iter().position(|(it, _)| *it == key) {
+            Some(place) => place,
+            None => {
+                self.sources.push((key, Sources::open(v4, mark)?));
+                self.sources.len() - 1
+            }
+        };
+        Ok(&mut self.sources[place].1)
+    }
+
+    fn socket(
+        &mut self,
+        epoll: &OwnedFd,
+        tokens: u64,
+        source: IpAddr,
+        mark: Option<u32>,
+    ) -> Result<usize, Outcome> {
+        let key = (source, mark);
         if let Some(place) = self.sockets.iter().position(|(it, _)| *it == key) {
             return Ok(place);
         }
-        let (socket, place) = (Raw::open(key)?, self.sockets.len());
+        let (socket, place) = (Raw::open(source, mark)?, self.sockets.len());
         epoll::add(epoll, socket.as_fd(), EventData::new_u64(tokens + place as u64), EventFlags::IN)
             .map_err(|error| failure::own(&error.into(), "watch a socket"))?;
         self.sockets.push((key, socket));

@@ -8,7 +8,7 @@
 //!   Lean ──probes, the latest set──► Thread ──batches of observations──► receiver
 //!    └─────wakes it (eventfd)───────►   ├─ Schedule: when
 //!                                       ├─ Connection: what the next event of a socket means
-//!                                       ├─ HalfOpen: one raw socket for all
+//!                                       ├─ HalfOpen: a raw socket for all from one source
 //!                                       └─ Outbox: what has been observed
 //! ```
 
@@ -60,7 +60,7 @@ pub(crate) enum Share {
     /// Those that connect, of the thread with this number from 0.
     Connecting(usize),
     /// All that are half-open, which have no descriptors. They are all one thread's, since each raw socket costs a little
-    /// of every TCP segment that comes to this host.
+    /// of every TCP segment that comes to its address.
     HalfOpen,
 }
 

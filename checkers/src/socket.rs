@@ -62,7 +62,7 @@ pub(crate) fn echo(target: &Target) -> Result<(Socket, bool), Outcome> {
         ),
         Err(error) => return Err(failure::own(&error, "open a socket for ICMP")),
     };
-    mark(&socket, target)?;
+    mark(&socket, target.fwmark)?;
     if let Some(address) = target.bind {
         bind(&socket, address)?;
     }
@@ -91,7 +91,7 @@ fn dial(socket: &Socket, target: &Target) -> Result<(), Outcome> {
 fn open(target: &Target, kind: Type, protocol: Protocol) -> Result<Socket, Outcome> {
     let socket = Socket::new(Domain::for_address(target.address), kind.nonblocking(), Some(protocol))
         .map_err(|error| failure::own(&error, "open a socket"))?;
-    mark(&socket, target)?;
+    mark(&socket, target.fwmark)?;
     if let Some(address) = target.bind {
         // Leaves the choice of the port to `connect(2)`, which can give one port to connections with different peers.
         let name = libc::IP_BIND_ADDRESS_NO_PORT;
@@ -102,12 +102,12 @@ fn open(target: &Target, kind: Type, protocol: Protocol) -> Result<Socket, Outco
     Ok(socket)
 }
 
-fn mark(socket: &Socket, target: &Target) -> Result<(), Outcome> {
-    let Some(mark) = target.fwmark else { return Ok(()) };
+pub(crate) fn mark(socket: &Socket, mark: Option<u32>) -> Result<(), Outcome> {
+    let Some(mark) = mark else { return Ok(()) };
     socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))
 }
 
-fn bind(socket: &Socket, address: IpAddr) -> Result<(), Outcome> {
+pub(crate) fn bind(socket: &Socket, address: IpAddr) -> Result<(), Outcome> {
     socket
         .bind(&SocketAddr::new(address, 0).into())
         .map_err(|error| failure::own(&error, &format!("bind to {address}")))

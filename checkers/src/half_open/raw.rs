@@ -1,4 +1,7 @@
-//! The raw socket of one family and mark.
+//! The raw socket of one source and mark.
+//!
+//! It is bound to the source: a raw socket gets a copy of every TCP segment that comes to an address of its own, and
+//! those to others, such as the virtual servers', are none of its business.
 //!
 //! All SYNs come from one port, which a socket without a connection keeps from being given to anybody else; a filter
 //! in the kernel lets through only what is sent to that port. Whose an answer is, is told by the server's address and
@@ -15,11 +18,7 @@ use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_s
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::segment::{self, Kind, Packet};
-use super::sources::{Source, Sources};
-use crate::{Outcome, Target, failure};
-
-/// IPv4 or not, and the mark.
-pub(super) type Key = (bool, Option<u32>);
+use crate::{Outcome, failure, socket};
 
 /// Messages that are taken from the kernel at once.
 const BATCH: usize = 64;
@@ -39,12 +38,9 @@ pub(super) struct Raw {
     /// Keeps the port.
     _reserved: Socket,
     port: u16,
-    sources: Sources,
     /// By sequence number.
     waiting: HashMap<u32, Asked>,
     batch: Vec<Syn>,
-    /// For this batch.
-    sources_are_new: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +59,8 @@ struct Syn {
 }
 
 impl Raw {
-    pub(super) fn open((v4, mark): Key) -> Result<Self, Outcome> {
+    pub(super) fn open(source: IpAddr, mark: Option<u32>) -> Result<Self, Outcome> {
+        let v4 = source.is_ipv4();
         let domain = if v4 { Domain::IPV4 } else { Domain::IPV6 };
         let own = |error: io::Error| failure::own(&error, "set up a raw socket");
         let (reserved, port) = reserve(domain).map_err(|error| failure::own(&error, "reserve a port"))?;
@@ -77,15 +74,13 @@ impl Raw {
         set_socket_send_buffer_size_force(&socket, UNSENT)
             .or_else(|_| set_socket_send_buffer_size(&socket, UNSENT))
             .map_err(|error| own(error.into()))?;
-        let sources = Sources::open(domain).map_err(own)?;
-        if let Some(mark) = mark {
-            for socket in [&socket, sources.router()] {
-                socket.set_mark(mark).map_err(|error| failure::own(&error, &format!("set fwmark {mark}")))?;
-            }
+        socket::mark(&socket, mark)?;
+        // One link's address may be another's too, so that it would have to be bound to the link as well.
+        if !matches!(source, IpAddr::V6(source) if source.is_unicast_link_local()) {
+            socket::bind(&socket, source)?;
         }
         let (waiting, batch) = (HashMap::new(), Vec::new());
-        let sources_are_new = false;
-        Ok(Self { v4, socket, _reserved: reserved, port, sources, waiting, batch, sources_are_new })
+        Ok(Self { v4, socket, _reserved: reserved, port, waiting, batch })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -93,21 +88,15 @@ impl Raw {
     }
 
     /// Puts a SYN into the batch; its sequence number.
-    pub(super) fn ask(&mut self, token: usize, target: &Target, source: &mut Source) -> Result<u32, Outcome> {
-        if !self.sources_are_new {
-            self.sources.renew();
-            self.sources_are_new = true;
-        }
-        let source = self.sources.of(target, source)?;
+    pub(super) fn ask(&mut self, token: usize, server: SocketAddr, source: IpAddr) -> u32 {
         let mut sequence = rand::random();
         while self.waiting.contains_key(&sequence) {
             sequence = rand::random();
         }
-        let server = target.address;
         self.waiting.insert(sequence, Asked { token, server, sent: false });
         let packet = segment::syn(source, server, self.port, sequence);
         self.batch.push(Syn { token, sequence, server, packet });
-        Ok(sequence)
+        sequence
     }
 
     pub(super) fn forget(&mut self, sequence: u32) {
@@ -135,7 +124,6 @@ impl Raw {
                 asked.sent = true;
             }
         }
-        self.sources_are_new = false;
         failed
     }
 

@@ -1,7 +1,6 @@
 //! The addresses that our packets come from, as our routing table has them. Each probe keeps its own until the kernel
 //! tells of any change: asking for each check anew would cost as much as a sixth of it.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -12,7 +11,7 @@ use rustix::net::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{Outcome, Target, failure};
+use crate::{Outcome, Target, failure, socket};
 
 /// Changes of links, addresses, routes and rules (rtnetlink(7)), as bits.
 const CHANGES: u32 = group(libc::RTNLGRP_LINK)
@@ -36,6 +35,8 @@ pub(super) struct Sources {
     changes: OwnedFd,
     /// How often anything has changed.
     epoch: u32,
+    /// Nothing has changed since then for this batch.
+    is_current: bool,
 }
 
 /// What one destination's was, and in which epoch of its socket; none at first.
@@ -43,22 +44,23 @@ pub(super) struct Sources {
 pub(crate) struct Source(Option<(u32, IpAddr)>);
 
 impl Sources {
-    /// For one family. The mark is for the caller to set.
-    pub(super) fn open(domain: Domain) -> io::Result<Self> {
-        let router = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // Without a number the protocol is NETLINK_ROUTE.
-        let changes = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&changes, &SocketAddrNetlink::new(0, CHANGES))?;
-        Ok(Self { router, changes, epoch: 0 })
+    /// For packets of one family with this mark.
+    pub(super) fn open(v4: bool, mark: Option<u32>) -> Result<Self, Outcome> {
+        let own = |error| failure::own(&error, "watch the addresses and routes of this system");
+        let domain = if v4 { Domain::IPV4 } else { Domain::IPV6 };
+        let router = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP)).map_err(own)?;
+        socket::mark(&router, mark)?;
+        let changes = changes().map_err(|error| own(error.into()))?;
+        Ok(Self { router, changes, epoch: 0, is_current: false })
     }
 
-    pub(super) fn router(&self) -> &Socket {
-        &self.router
+    /// To be called after a batch of questions.
+    pub(super) fn doubt(&mut self) {
+        self.is_current = false;
     }
 
-    /// To be called before a batch of questions.
-    pub(super) fn renew(&mut self) {
+    fn renew(&mut self) {
+        self.is_current = true;
         for _ in 0..NOTICES {
             match recv(&self.changes, &mut [0; 16], RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) => return,
@@ -69,7 +71,10 @@ impl Sources {
     }
 
     /// The address that our routing table would have us use for `target`, of which this is known.
-    pub(super) fn of(&self, target: &Target, known: &mut Source) -> Result<IpAddr, Outcome> {
+    pub(super) fn of(&mut self, target: &Target, known: &mut Source) -> Result<IpAddr, Outcome> {
+        if !self.is_current {
+            self.renew();
+        }
         let current = known.0.filter(|(epoch, _)| *epoch == self.epoch).map(|(_, address)| address);
         if let Some(address) = target.bind.or(current) {
             return Ok(address);
@@ -84,4 +89,13 @@ impl Sources {
         *known = Source(Some((self.epoch, source)));
         Ok(source)
     }
+}
+
+/// Hears of each.
+fn changes() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // Without a number the protocol is NETLINK_ROUTE.
+    let changes = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    bind(&changes, &SocketAddrNetlink::new(0, CHANGES))?;
+    Ok(changes)
 }

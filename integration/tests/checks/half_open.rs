@@ -1,6 +1,6 @@
 //! Half-open checks: the kernel answers, and nobody accepts.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use tidegate_checkers::{Outcome, Probe, Runner, Settings, Spec, Target, run};
@@ -37,6 +37,35 @@ async fn open_and_refused() {
         drop(listener);
         assert_eq!(outcome("refused", address, HALF_OPEN).await, "connection refused");
     }
+}
+
+/// Addresses that mean nothing without their link.
+#[tokio::test]
+async fn link_local() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::link_local") {
+        return;
+    }
+    ip("link set lo up");
+    ip("link add v0 index 7 type veth peer name v1");
+    ip("link set v0 up");
+    ip("address add fe80::1/64 dev v0 nodad");
+    let host = SocketAddrV6::new("fe80::1".parse().unwrap(), 0, 0, 7);
+    let listener = TcpListener::bind(host).await.unwrap();
+    let checked = probe(listener.local_addr().unwrap(), Spec::TcpHalfOpen, Duration::from_secs(5));
+    assert_eq!(run(checked.into()).await.outcome, Outcome::Passed(String::new()));
+}
+
+#[tokio::test]
+async fn not_our_source() {
+    if !is_child(&["unshare", "--map-root-user", "--net"], "half_open::not_our_source") {
+        return;
+    }
+    ip("link set lo up");
+    let checked = probe(([127, 0, 0, 1], 80).into(), Spec::TcpHalfOpen, Duration::from_secs(5));
+    let target = Target { bind: Some([192, 0, 2, 9].into()), ..checked.target };
+    let outcome = run(Probe { target, ..checked }.into()).await.outcome;
+    let expected = "cannot bind to 192.0.2.9: Cannot assign requested address (os error 99)".to_owned();
+    assert_eq!(outcome, Outcome::NotRun(expected));
 }
 
 /// The address that was ours a moment ago is not any more.
@@ -114,7 +143,7 @@ async fn many_unreachable() {
 
 #[tokio::test]
 async fn without_privilege() {
-    if is_child(&["unshare", "--user", "--map-user=1", "--net"], "half_open::without_privilege") {
+    if is_child(&["unshare", "--user", "--map-user=1"], "half_open::without_privilege") {
         let text = outcome("no privilege", "127.0.0.1:80".parse().unwrap(), HALF_OPEN).await;
         assert_eq!(
             text,
