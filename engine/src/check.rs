@@ -15,11 +15,13 @@
 //! nothing about the server ([`OutcomeKind::NotRun`]) is shown and changes nothing.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::advice::Advice;
 use crate::config::{self, Initially};
-use crate::input::{Observation, Outcome, OutcomeKind};
+use crate::input::{Observation, Outcome, OutcomeKind, Told};
 use crate::overload::Reading;
 
 /// Runs of equal outcomes that are kept for people.
@@ -41,6 +43,30 @@ pub enum Verdict {
         /// Passes in a row so far.
         passes: u32,
     },
+}
+
+/// Why something is as it is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Words {
+    Said(Cow<'static, str>),
+    /// The first outcome, a pass with this detail. Most servers know of no other reason: it takes no memory besides that
+    /// of the history.
+    FirstPass(Arc<str>),
+}
+
+pub(crate) fn said(words: impl Into<Cow<'static, str>>) -> Words {
+    Words::Said(words.into())
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Words::Said(words) => f.write_str(words),
+            Words::FirstPass(detail) => {
+                write!(f, "first outcome: {}", Told(OutcomeKind::Passed, detail))
+            }
+        }
+    }
 }
 
 /// Equal outcomes in a row.
@@ -81,14 +107,14 @@ impl Check {
         matches!(self.verdict, Verdict::Up { .. })
     }
 
-    /// Takes an outcome in. The reason when the check went up or down.
+    /// Takes an outcome in. Why, when the check went up or down.
     pub(crate) fn observe(
         &mut self,
         now: Instant,
         rules: &config::Check,
         seen: &Observation,
         reading: Reading,
-    ) -> Option<String> {
+    ) -> Option<Words> {
         self.remember(now, seen);
         let outcome = &seen.outcome;
         let (verdict, reason) = match outcome.kind {
@@ -106,11 +132,11 @@ impl Check {
     }
 
     /// Why a check that is not up is not.
-    pub(crate) fn holds_back(&self) -> Cow<'static, str> {
+    pub(crate) fn holds_back(&self) -> Words {
         match self.history.iter().rev().find(|run| run.outcome.kind.is_failure()) {
-            Some(run) => format!("still down, the last failure: {}", run.outcome).into(),
-            None if self.verdict == Verdict::Unknown => "no outcome yet".into(),
-            None => "still down".into(),
+            Some(run) => said(format!("still down, the last failure: {}", run.outcome)),
+            None if self.verdict == Verdict::Unknown => said("no outcome yet"),
+            None => said("still down"),
         }
     }
 
@@ -135,40 +161,42 @@ impl Check {
 
 impl Verdict {
     /// One failure takes it down.
-    fn condemn(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+    fn condemn(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<Words>) {
         match self {
             Verdict::Up { .. } if !rules.only_admission => {
                 let reason = format!("no client gets through, and the check says: {outcome}");
-                (Verdict::Down { passes: 0 }, Some(reason))
+                (Verdict::Down { passes: 0 }, Some(said(reason)))
             }
             _ => self.fail(rules, outcome),
         }
     }
 
-    fn pass(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+    fn pass(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<Words>) {
         let up = Verdict::Up { failures: 0 };
         match self {
-            Verdict::Unknown => (up, Some(format!("first outcome: {outcome}"))),
+            Verdict::Unknown => (up, Some(Words::FirstPass(outcome.detail.clone()))),
             Verdict::Up { .. } => (up, None),
             Verdict::Down { passes } => match passes.saturating_add(1) {
-                1 if rules.rise <= 1 => (up, Some("1 pass (rise 1)".into())),
-                n if n >= rules.rise => (up, Some(format!("{n} passes in a row (rise {})", rules.rise))),
+                1 if rules.rise <= 1 => (up, Some(said("1 pass (rise 1)"))),
+                n if n >= rules.rise => {
+                    (up, Some(said(format!("{n} passes in a row (rise {})", rules.rise))))
+                }
                 passes => (Verdict::Down { passes }, None),
             },
         }
     }
 
-    fn fail(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<String>) {
+    fn fail(self, rules: &config::Check, outcome: &Outcome) -> (Verdict, Option<Words>) {
         let down = Verdict::Down { passes: 0 };
         match self {
-            Verdict::Unknown => (down, Some(format!("first outcome: {outcome}"))),
+            Verdict::Unknown => (down, Some(said(format!("first outcome: {outcome}")))),
             Verdict::Down { .. } => (down, None),
             Verdict::Up { failures } => match failures.saturating_add(1) {
                 failures if rules.only_admission || failures < rules.fall => (Verdict::Up { failures }, None),
-                1 => (down, Some(format!("1 failure (fall 1): {outcome}"))),
+                1 => (down, Some(said(format!("1 failure (fall 1): {outcome}")))),
                 n => {
                     let reason = format!("{n} failures in a row (fall {}), the last: {outcome}", rules.fall);
-                    (down, Some(reason))
+                    (down, Some(said(reason)))
                 }
             },
         }

@@ -96,9 +96,18 @@ impl fmt::Display for OutcomeKind {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.detail {
-            "" => self.kind.fmt(f),
-            detail => write!(f, "{}: {detail}", self.kind),
+        Told(self.kind, &self.detail).fmt(f)
+    }
+}
+
+/// What came of a check, with its detail, in words.
+pub(crate) struct Told<'a>(pub(crate) OutcomeKind, pub(crate) &'a str);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Told(kind, "") => kind.fmt(f),
+            Told(kind, detail) => write!(f, "{kind}: {detail}"),
         }
     }
 }

@@ -46,5 +46,5 @@ pub use effects::{Desired, Destination, Effects, Event, Role};
 pub use engine::{CommandError, Engine, WEIGHT_MAX};
 pub use input::{Command, Input, Observation, Outcome, OutcomeKind, ProbeId};
 pub use overload::{Learned, LearnedServer, Load, OverloadStatus, ServerOverloadStatus, Stand, Traffic};
-pub use real_server::Health;
+pub use real_server::{Health, Reason};
 pub use status::{CheckStatus, QuorumStatus, RealServerStatus, SorryServerStatus, VirtualServerStatus};

@@ -5,13 +5,13 @@
 //! the first outcome is believed at once. Health changes only together with a reason, and
 //! [`Health::Unknown`] is left once and never entered again.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::advice;
-use crate::check::{Check, Verdict};
+use crate::check::{Check, Verdict, Words, said};
 use crate::config::{self, Initially};
 use crate::effects::{Destination, Role};
 use crate::input::{Command, Observation};
@@ -55,12 +55,21 @@ impl Health {
     }
 }
 
-/// Why a server stands where it does.
-#[derive(Debug, Clone)]
-pub(crate) struct Reason {
-    /// The key of the check that decided, if one did.
+/// Why a server stands where it does: the check, if one decided, and the words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The key of the check.
     pub(crate) check: Option<Arc<str>>,
-    pub(crate) text: Cow<'static, str>,
+    pub(crate) words: Words,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.check {
+            Some(check) => write!(f, "{check}: {}", self.words),
+            None => self.words.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -94,7 +103,7 @@ impl RealServer {
             cap: config.most(),
             reason: Reason {
                 check: None,
-                text: if rules.is_empty() { "no checks" } else { "initially up" }.into(),
+                words: said(if rules.is_empty() { "no checks" } else { "initially up" }),
             },
             checks: rules.iter().map(|rule| Check::default().begin(rule.initially)).collect(),
         };
@@ -132,7 +141,7 @@ impl RealServer {
         self.advise();
         let changed = self.settle(now);
         if changed {
-            self.reason = Reason { check: None, text: "no check is against it after a reload".into() };
+            self.reason = Reason { check: None, words: said("no check is against it after a reload") };
         }
         self.blame(rules);
         changed
@@ -142,8 +151,8 @@ impl RealServer {
     pub(crate) fn assume_up(&mut self) {
         if let Health::Unknown { assumed_up, .. } = &mut self.health {
             *assumed_up = true;
-            let text = "not checked yet; in service because the reload left too few others".into();
-            self.reason = Reason { check: None, text };
+            let words = said("not checked yet; in service because the reload left too few others");
+            self.reason = Reason { check: None, words };
         }
     }
 
@@ -157,12 +166,12 @@ impl RealServer {
         reading: Reading,
     ) -> bool {
         let (Some(state), Some(rule)) = (self.checks.get_mut(check), rules.get(check)) else { return false };
-        let text = state.observe(now, rule, seen, reading);
+        let words = state.observe(now, rule, seen, reading);
         self.advise();
-        let Some(text) = text else { return false };
+        let Some(words) = words else { return false };
         let changed = self.settle(now);
         if changed || self.reason.check.as_ref() == Some(&rule.key) {
-            self.reason = Reason { check: Some(rule.key.clone()), text: text.into() };
+            self.reason = Reason { check: Some(rule.key.clone()), words };
         }
         self.blame(rules);
         changed
@@ -282,7 +291,7 @@ impl RealServer {
             return;
         }
         if let Some((rule, check)) = holding.next() {
-            self.reason = Reason { check: Some(rule.key.clone()), text: check.holds_back() };
+            self.reason = Reason { check: Some(rule.key.clone()), words: check.holds_back() };
         }
     }
 }

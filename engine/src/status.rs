@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::check::{Check, Run, Verdict};
 use crate::config;
 use crate::overload::{Overload, OverloadStatus, ServerOverloadStatus};
-use crate::real_server::{Health, RealServer};
+use crate::real_server::{Health, RealServer, Reason};
 use crate::virtual_server::VirtualServer;
 
 /// A virtual server and why traffic goes where it goes.
@@ -71,10 +71,8 @@ pub struct RealServerStatus<'a> {
     pub weight: u32,
     /// The state and since when.
     pub health: Health,
-    /// The key of the check that decided the state, if one did.
-    pub deciding_check: Option<&'a Arc<str>>,
     /// Why it is in this state.
-    pub reason: &'a str,
+    pub reason: &'a Reason,
     /// What the overload protection knows of it, unless it is off.
     pub overload: Option<ServerOverloadStatus>,
     rules: &'a [config::Check],
@@ -126,8 +124,7 @@ impl<'a> VirtualServerStatus<'a> {
             drained: state.drained,
             weight: virtual_server.destination(index, now).weight,
             health: state.health,
-            deciding_check: state.reason.check.as_ref(),
-            reason: &state.reason.text,
+            reason: &state.reason,
             overload: virtual_server.overload.as_ref().map(|it| it.server_status(index)),
             rules: &virtual_server.checks,
             state,

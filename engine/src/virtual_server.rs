@@ -304,6 +304,6 @@ fn health_event(virtual_server: &Arc<str>, server: &RealServer) -> Event {
         healthy: server.health.is_up(),
         kept: server.stand == Stand::Kept,
         check: server.reason.check.clone().unwrap_or_else(|| Arc::from("")),
-        reason: server.reason.text.to_string(),
+        reason: server.reason.words.to_string(),
     }
 }

@@ -115,10 +115,7 @@ fn real_server(now: Instant, state: RealServerStatus<'_>, configured: &config::R
         address: state.address,
         state: health.to_owned(),
         for_seconds: seconds(now, state.health.since()),
-        reason: match state.deciding_check {
-            Some(check) => format!("{check}: {}", state.reason),
-            None => state.reason.to_owned(),
-        },
+        reason: state.reason.to_string(),
         weight: state.weight,
         configured_weight: state.configured_weight,
         operator_weight: state.operator_weight,

@@ -25,11 +25,17 @@ pub(super) struct Evidence {
     progress: Option<Instant>,
     /// Connections given to it since then, or failed.
     unanswered: u64,
+    /// The dataplane sees no handshakes.
+    unshaken: bool,
+    /// None of a server of which no check has failed so.
+    faults: Option<Box<Faults>>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
     /// A check was refused, though clients heard of the server; and for how long, in seconds, nobody has got through
     /// since. None before a sample has come that began after it.
     refused: Option<Option<f64>>,
-    /// The dataplane sees no handshakes.
-    unshaken: bool,
     /// When a check last got a wrong answer.
     wrong: Option<Instant>,
 }
@@ -37,32 +43,29 @@ pub(super) struct Evidence {
 impl Evidence {
     pub(super) fn sample(&mut self, now: Instant, change: &Change) {
         self.unshaken = !change.shakes_hands;
-        let refused = self.refused;
-        self.refused = refused.map(|silent| Some(silent.unwrap_or_default()));
+        let crashed = self.faults.as_mut().is_some_and(|faults| faults.sample(change));
         if change.heard {
             self.progress = Some(now);
             self.unanswered = 0;
-            self.refused.take_if(|_| matches!(refused, Some(Some(_))));
             return;
         }
         self.unanswered += change.begun;
-        if let Some(Some(silent)) = refused
-            && change.failed > 0
-        {
-            let silent = silent + change.seconds;
-            self.refused = Some(Some(silent));
-            if silent >= CRASHED {
-                // A full backlog lets somebody in now and then; here is nobody who could.
-                self.progress = None;
-            }
+        if crashed {
+            self.progress = None;
         }
+    }
+
+    fn faults(&mut self) -> &mut Faults {
+        self.faults.get_or_insert_default()
     }
 
     /// The director has stood still: what did not happen meanwhile says nothing.
     pub(super) fn resume(&mut self, now: Instant) {
         self.progress = Some(now);
         self.unanswered = 0;
-        self.refused = None;
+        if let Some(faults) = &mut self.faults {
+            faults.refused = None;
+        }
     }
 
     pub(super) fn progresses(&self, now: Instant) -> bool {
@@ -79,14 +82,14 @@ impl Evidence {
         match kind {
             OutcomeKind::Unreachable => Class::Dead,
             OutcomeKind::WrongAnswer | OutcomeKind::Tls => {
-                self.wrong = Some(now);
+                self.faults().wrong = Some(now);
                 Class::Wrong
             }
             // Nobody is there to take datagrams; no backlog is full.
             OutcomeKind::Refused if self.progresses(now) && self.unshaken => Class::Idle,
             _ if self.progresses(now) => {
                 if kind == OutcomeKind::Refused {
-                    self.refused.get_or_insert(None);
+                    self.faults().refused.get_or_insert(None);
                 }
                 Class::Saturated
             }
@@ -96,7 +99,21 @@ impl Evidence {
     }
 
     pub(super) fn was_wrong(&self, now: Instant) -> bool {
-        self.wrong.is_some_and(|at| now.saturating_duration_since(at) <= CORRELATED)
+        let wrong = self.faults.as_ref().and_then(|it| it.wrong);
+        wrong.is_some_and(|at| now.saturating_duration_since(at) <= CORRELATED)
+    }
+}
+
+impl Faults {
+    /// True where nobody has got through for so long that nobody can: a full backlog lets somebody in now and then.
+    fn sample(&mut self, change: &Change) -> bool {
+        let Some(refused) = self.refused else { return false };
+        self.refused = match refused {
+            Some(_) if change.heard => None,
+            Some(silent) if change.failed > 0 => Some(Some(silent + change.seconds)),
+            silent => Some(Some(silent.unwrap_or_default())),
+        };
+        matches!(self.refused, Some(Some(silent)) if silent >= CRASHED)
     }
 }
 

@@ -219,7 +219,7 @@ impl Run {
         let tell = |real: RealServerStatus<'_>| {
             let checks: Vec<_> = real.checks().collect();
             let (state, since) = (state(real.health), real.health.since());
-            format!("{state:?} {since:?} {:?} {} {checks:?}", real.deciding_check, real.reason)
+            format!("{state:?} {since:?} {} {checks:?}", real.reason)
         };
         let servers = self.engine.status().flat_map(|server| {
             server.real_servers().map(move |real| ((server.name.clone(), real.address), tell(real)))

@@ -98,7 +98,7 @@ fn a_server_assumed_up_stays_so_until_a_check_fails_or_all_have_passed() {
     let _ = bench.reload(only(exchanged(&checks, &[4, 4])));
     let _ = (bench.pass(3), bench.see(probe(3, 1), OutcomeKind::NotRun));
     let reason = "not checked yet; in service because the reload left too few others";
-    assert_eq!((bench.weights(), bench.reason(3)), (vec![4, 4], ("", reason)));
+    assert_eq!((bench.weights(), bench.reason(3)), (vec![4, 4], reason.to_owned()));
     let _ = bench.reload(only(exchanged(&[checks[0].clone(), checks[1].clone(), check("new")], &[4, 4])));
     let verdicts: Vec<_> = bench.server(3).checks().map(|check| check.verdict).collect();
     assert_eq!(verdicts, [Verdict::Up { failures: 0 }, Verdict::Unknown, Verdict::Unknown]);
@@ -106,7 +106,7 @@ fn a_server_assumed_up_stays_so_until_a_check_fails_or_all_have_passed() {
     let _ = (bench.see(probe(3, 1), OutcomeKind::Passed), bench.see(probe(3, 2), OutcomeKind::Passed));
     let failed = bench.see(probe(4, 1), OutcomeKind::Reset);
     assert_eq!(told(&failed), ["10.0.0.4 down by \"b\": first outcome: connection reset"]);
-    assert_eq!(bench.reason(3), ("new", "first outcome: passed"));
+    assert_eq!(bench.reason(3), "new: first outcome: passed");
     assert_eq!(bench.weights(), [4, 0]);
 }
 

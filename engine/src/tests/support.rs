@@ -134,9 +134,8 @@ impl Bench {
     }
 
     /// The deciding check and the reason for the server's state.
-    pub(crate) fn reason(&self, host: u8) -> (&str, &str) {
-        let server = self.server(host);
-        (server.deciding_check.map_or("", |key| key), server.reason)
+    pub(crate) fn reason(&self, host: u8) -> String {
+        self.server(host).reason.to_string()
     }
 }
 
