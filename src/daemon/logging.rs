@@ -11,7 +11,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use crate::config::{Log, LogFormat, LogLevel};
 
 // Lines that wait for a slow reader. Beyond them lines are lost.
-const WAITING_LINES: usize = 8 * 1024;
+const WAITING_LINES: usize = 4 * 1024;
 
 /// Starts logging. Lines that wait are written when the guard is dropped.
 pub(super) fn start(log: &Log) -> WorkerGuard {

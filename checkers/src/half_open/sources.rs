@@ -33,15 +33,21 @@ pub(super) struct Sources {
     /// Asks our routing table: it connects and sends nothing.
     router: Socket,
     changes: OwnedFd,
-    /// How often anything has changed.
+    /// How often anything has changed; never 0.
     epoch: u32,
+    /// Those of this epoch.
+    addresses: Vec<IpAddr>,
     /// Nothing has changed since then for this batch.
     is_current: bool,
 }
 
-/// What one destination's was, and in which epoch of its socket; none at first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Source(Option<(u32, IpAddr)>);
+/// What one destination's was, in few bytes, for every probe keeps one: in which epoch, none at first, and where among
+/// the addresses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Source {
+    epoch: u32,
+    place: u32,
+}
 
 impl Sources {
     /// For packets of one family with this mark.
@@ -51,7 +57,7 @@ impl Sources {
         let router = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP)).map_err(own)?;
         socket::mark(&router, mark)?;
         let changes = changes().map_err(|error| own(error.into()))?;
-        Ok(Self { router, changes, epoch: 0, is_current: false })
+        Ok(Self { router, changes, epoch: 1, addresses: Vec::new(), is_current: false })
     }
 
     /// To be called after a batch of questions.
@@ -65,7 +71,10 @@ impl Sources {
             match recv(&self.changes, &mut [0; 16], RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) => return,
                 // Among the errors is that notices were lost.
-                Ok(_) | Err(_) => self.epoch = self.epoch.wrapping_add(1),
+                Ok(_) | Err(_) => {
+                    self.epoch = self.epoch.wrapping_add(1).max(1);
+                    self.addresses.clear();
+                }
             }
         }
     }
@@ -75,8 +84,8 @@ impl Sources {
         if !self.is_current {
             self.renew();
         }
-        let current = known.0.filter(|(epoch, _)| *epoch == self.epoch).map(|(_, address)| address);
-        if let Some(address) = target.bind.or(current) {
+        let current = self.addresses.get(known.place as usize).filter(|_| known.epoch == self.epoch);
+        if let Some(address) = target.bind.or(current.copied()) {
             return Ok(address);
         }
         // It would keep the address that it had the last time.
@@ -86,7 +95,11 @@ impl Sources {
             .map_err(|error| failure::connect(&error, target.address))?;
         let local = getsockname(&self.router).ok().and_then(|local| SocketAddr::try_from(local).ok());
         let source = local.ok_or_else(|| Outcome::NotRun("no local address of ours".to_owned()))?.ip();
-        *known = Source(Some((self.epoch, source)));
+        let place = self.addresses.iter().position(|it| *it == source).unwrap_or_else(|| {
+            self.addresses.push(source);
+            self.addresses.len() - 1
+        });
+        *known = Source { epoch: self.epoch, place: place as u32 };
         Ok(source)
     }
 }
