@@ -24,6 +24,8 @@ pub struct Probes {
     /// The same by id.
     all: Arc<Vec<Arc<Probe>>>,
     last_id: u64,
+    /// Of the outcome before.
+    last_detail: Arc<str>,
 }
 
 /// What a probe asks, and how often: its id does not matter.
@@ -104,6 +106,35 @@ impl Probes {
         Some(self.all[at].target.address)
     }
 
+    /// A check's outcome in the engine's terms. A detail that most servers answer, such as `200 OK`, is kept once.
+    pub fn outcome(&mut self, outcome: tidegate_checkers::Outcome) -> engine::Outcome {
+        use engine::OutcomeKind as Kind;
+        use tidegate_checkers::{Advice, Outcome as It};
+        let mut advice = None;
+        let (kind, detail) = match outcome {
+            It::Advised(text, asked) => {
+                advice = Some(match asked {
+                    Advice::Weight(weight) => engine::Advice::Weight(weight),
+                    Advice::Percent(percent) => engine::Advice::Percent(percent),
+                });
+                (Kind::Passed, text)
+            }
+            It::Passed(text) => (Kind::Passed, text),
+            It::Refused => (Kind::Refused, String::new()),
+            It::Reset(text) => (Kind::Reset, text),
+            It::ConnectTimeout => (Kind::ConnectTimeout, String::new()),
+            It::AnswerTimeout(text) => (Kind::AnswerTimeout, text),
+            It::Unreachable(text) => (Kind::Unreachable, text),
+            It::Tls(text) => (Kind::Tls, text),
+            It::WrongAnswer(text) => (Kind::WrongAnswer, text),
+            It::NotRun(text) => (Kind::NotRun, text),
+        };
+        if *self.last_detail != *detail {
+            self.last_detail = detail.into();
+        }
+        engine::Outcome { kind, detail: Arc::clone(&self.last_detail), advice }
+    }
+
     fn virtual_server(
         &mut self,
         configured: &VirtualServer,
@@ -162,34 +193,6 @@ impl Probes {
 fn questions(virtual_server: &VirtualServer) -> impl Iterator<Item = Question> {
     let servers = virtual_server.real_servers.iter();
     servers.flat_map(|server| virtual_server.checks.iter().map(|check| Question::new(0, check, server)))
-}
-
-/// A check's outcome in the engine's terms.
-pub fn outcome(outcome: tidegate_checkers::Outcome) -> engine::Outcome {
-    use engine::OutcomeKind as Kind;
-    use tidegate_checkers::{Advice, Outcome as It};
-    let mut advice = None;
-    let (kind, detail) = match outcome {
-        It::Advised(text, asked) => {
-            advice = Some(match asked {
-                Advice::Weight(weight) => engine::Advice::Weight(weight),
-                Advice::Percent(percent) => engine::Advice::Percent(percent),
-            });
-            (Kind::Passed, text)
-        }
-        It::Passed(text) => (Kind::Passed, text),
-        It::Refused => (Kind::Refused, String::new()),
-        It::Reset(text) => (Kind::Reset, text),
-        It::ConnectTimeout => (Kind::ConnectTimeout, String::new()),
-        It::AnswerTimeout(text) => (Kind::AnswerTimeout, text),
-        It::Unreachable(text) => (Kind::Unreachable, text),
-        It::Tls(text) => (Kind::Tls, text),
-        It::WrongAnswer(text) => (Kind::WrongAnswer, text),
-        It::NotRun(text) => (Kind::NotRun, text),
-    };
-    // An empty text needs no memory.
-    let detail = if detail.is_empty() { Arc::default() } else { detail.into() };
-    engine::Outcome { kind, detail, advice }
 }
 
 #[cfg(test)]

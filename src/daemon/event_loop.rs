@@ -31,7 +31,7 @@ use crate::control::{self, Feed, Request};
 use crate::dataplane::{Dataplane, Dataplanes, Leading, Report, ServiceKey, Table, services};
 use crate::failover::{self, Failover};
 use crate::plan::Description;
-use crate::probes::{self, Probes};
+use crate::probes::Probes;
 
 // A full queue makes its sender wait, not the loop. An element of the first is a batch.
 const OBSERVATIONS: usize = 4;
@@ -288,7 +288,7 @@ impl EventLoop {
                 now,
                 Input::Observation(tidegate_engine::Observation {
                     probe: tidegate_engine::ProbeId(probe),
-                    outcome: probes::outcome(outcome),
+                    outcome: self.probes.outcome(outcome),
                     latency,
                 }),
             );
