@@ -100,8 +100,7 @@ impl Engine {
 
     /// What was learned about real servers, to be given to [`Engine::recall`] after a restart.
     pub fn learned(&self) -> Learned {
-        let learned = self.virtual_servers.iter().filter_map(|it| Some((it, it.overload.as_ref()?)));
-        Learned { real_servers: learned.flat_map(|(it, overload)| overload.learned(&it.name)).collect() }
+        Learned { real_servers: self.virtual_servers.iter().flat_map(VirtualServer::learned).collect() }
     }
 
     /// Takes over what was learned before, for servers of which nothing is known yet. To be called after
@@ -109,9 +108,7 @@ impl Engine {
     pub fn recall(&mut self, learned: &Learned) {
         for server in &learned.real_servers {
             let Some(index) = self.position(&server.virtual_server) else { continue };
-            if let Some(overload) = &mut self.virtual_servers[index].overload {
-                overload.recall(server);
-            }
+            self.virtual_servers[index].recall(server);
         }
     }
 

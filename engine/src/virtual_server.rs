@@ -12,7 +12,7 @@ use crate::config;
 use crate::config::Mode;
 use crate::effects::{Desired, Destination, Event, Role};
 use crate::input::{Command, Observation};
-use crate::overload::{Overload, Reading, Stand, Traffic};
+use crate::overload::{LearnedServer, Overload, Reading, Stand, Traffic};
 use crate::quorum::Band;
 use crate::real_server::RealServer;
 
@@ -68,7 +68,7 @@ impl VirtualServer {
         self.band = Band { quorum: config.quorum, hysteresis: config.hysteresis };
         self.overload = match self.overload.take() {
             Some(mut overload) if config.overload != Mode::Off => {
-                overload.reload(&config);
+                overload.reload(&config, self.addresses());
                 Some(overload)
             }
             _ => (config.overload != Mode::Off).then(|| Overload::new(&config)),
@@ -143,11 +143,29 @@ impl VirtualServer {
 
     /// Takes in what the dataplane has counted.
     pub(crate) fn sample(&mut self, now: Instant, traffic: &Traffic, events: &mut Vec<Event>) {
+        let place = |address| position(&self.real_servers, address);
         if let Some(overload) = &mut self.overload {
-            overload.sample(now, traffic);
+            overload.sample(now, traffic, place);
             self.follow(now, events);
             self.judge(now, events);
         }
+    }
+
+    /// What was learned about the pool.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = LearnedServer> {
+        self.overload.iter().flat_map(|it| it.learned(&self.name, self.addresses()))
+    }
+
+    /// Takes over what was learned about a real server before.
+    pub(crate) fn recall(&mut self, learned: &LearnedServer) {
+        let place = self.position(learned.real_server);
+        if let Some((overload, index)) = self.overload.as_mut().zip(place) {
+            overload.recall(index, learned);
+        }
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.real_servers.iter().map(|it| it.address)
     }
 
     /// No sample has come for long, if that is so.
@@ -216,7 +234,7 @@ impl VirtualServer {
     }
 
     pub(crate) fn position(&self, real_server: SocketAddr) -> Option<usize> {
-        self.real_servers.binary_search_by_key(&real_server, |server| server.address).ok()
+        position(&self.real_servers, real_server)
     }
 
     pub(crate) fn desired(&self, now: Instant) -> Desired {
@@ -295,6 +313,11 @@ impl VirtualServer {
             sorry_server: self.sorry_server,
         });
     }
+}
+
+/// Where a real server is in a pool.
+fn position(pool: &[RealServer], address: SocketAddr) -> Option<usize> {
+    pool.binary_search_by_key(&address, |it| it.address).ok()
 }
 
 fn health_event(virtual_server: &Arc<str>, server: &RealServer) -> Event {

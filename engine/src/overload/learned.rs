@@ -29,13 +29,17 @@ pub struct LearnedServer {
 }
 
 impl Overload {
-    /// Only of those servers about which enough is known.
-    pub(crate) fn learned(&self, virtual_server: &Arc<str>) -> impl Iterator<Item = LearnedServer> {
-        self.guards.iter().filter_map(|it| {
+    /// Only of those servers of the pool about which enough is known.
+    pub(crate) fn learned(
+        &self,
+        virtual_server: &Arc<str>,
+        pool: impl Iterator<Item = SocketAddr>,
+    ) -> impl Iterator<Item = LearnedServer> {
+        self.guards.iter().zip(pool).filter_map(|(it, real_server)| {
             let cap = it.clients.cap()?;
             Some(LearnedServer {
                 virtual_server: virtual_server.clone(),
-                real_server: it.address,
+                real_server,
                 cap: cap.limit,
                 residence: cap.at_rest.residence()?,
                 latency: it.checks.latency_at_rest,
@@ -44,13 +48,13 @@ impl Overload {
     }
 
     /// Takes over what is sane for a server of which nothing is known yet.
-    pub(crate) fn recall(&mut self, learned: &LearnedServer) {
+    pub(crate) fn recall(&mut self, index: usize, learned: &LearnedServer) {
         let sane = |number: &f64| number.is_finite() && *number > 0.0;
-        let Some(guard) = self.guard(learned.real_server) else { return };
+        let guard = &mut self.guards[index];
         let known = guard.clients.cap().and_then(|it| it.at_rest.residence());
         if known.is_none() && sane(&learned.residence) {
             guard.checks.latency_at_rest = learned.latency.filter(sane);
-            let cap = &mut guard.clients.seen(guard.address).cap;
+            let cap = &mut guard.clients.seen(learned.real_server).cap;
             cap.at_rest = AtRest::recalled(learned.residence);
             cap.limit = learned.cap.filter(sane).map(|cap| cap.max(1.0));
         }

@@ -119,7 +119,6 @@ pub(crate) struct Overload {
 /// What is known of one real server.
 #[derive(Debug)]
 struct Guard {
-    address: SocketAddr,
     /// The configured cap.
     most: Option<u32>,
     evidence: Evidence,
@@ -153,22 +152,22 @@ impl Overload {
             fullest: 0,
             budget: Budget::default(),
         };
-        overload.reload(config);
+        overload.reload(config, std::iter::empty());
         overload
     }
 
-    /// Takes another pool; what is known of servers that stay is kept. Both in ascending order of address.
-    pub(crate) fn reload(&mut self, config: &VirtualServer) {
+    /// Takes another pool than `before`; what is known of servers that stay is kept. Both in ascending order of address.
+    pub(crate) fn reload(&mut self, config: &VirtualServer, before: impl Iterator<Item = SocketAddr>) {
         let pool = &config.real_servers;
         self.mode = config.overload;
         self.ramps = config.any_server;
         self.believes = config.sorry_server.is_some() || pool.len() == 1;
-        let before = std::mem::replace(&mut self.guards, Vec::with_capacity(pool.len()));
-        let mut known = before.into_iter().peekable();
+        let guards = std::mem::replace(&mut self.guards, Vec::with_capacity(pool.len()));
+        let mut known = before.zip(guards).peekable();
         for server in pool {
-            while known.next_if(|it| it.address < server.address).is_some() {}
-            let guard = match known.next_if(|it| it.address == server.address) {
-                Some(guard) => Guard { most: server.most(), ..guard },
+            while known.next_if(|(address, _)| *address < server.address).is_some() {}
+            let guard = match known.next_if(|(address, _)| *address == server.address) {
+                Some((_, guard)) => Guard { most: server.most(), ..guard },
                 None => Guard::new(server),
             };
             self.guards.push(guard);
@@ -253,10 +252,15 @@ impl Overload {
         self.guards[index].allow(now, fullest, ramps);
     }
 
-    /// Takes in what the dataplane has counted.
-    pub(crate) fn sample(&mut self, now: Instant, traffic: &Traffic) {
+    /// Takes in what the dataplane has counted; `place` tells where in the pool a server is.
+    pub(crate) fn sample(
+        &mut self,
+        now: Instant,
+        traffic: &Traffic,
+        place: impl Fn(SocketAddr) -> Option<usize>,
+    ) {
         let Some(before) = self.sampled.replace(now) else {
-            self.remember(traffic);
+            self.remember(traffic, place);
             self.guards.iter_mut().for_each(|it| it.evidence.resume(now));
             return;
         };
@@ -264,7 +268,7 @@ impl Overload {
         if gap > LATE {
             self.resumed = Some(now);
             self.guards.iter_mut().for_each(|it| it.evidence.resume(now));
-            self.remember(traffic);
+            self.remember(traffic, place);
             return;
         }
         let seconds = gap.as_secs_f64();
@@ -280,7 +284,9 @@ impl Overload {
         let pool_waits = waiting > 1 && waiting as f64 >= WAITING_SHARE * self.guards.len() as f64;
         let peers_rest = self.peers_rest();
         for load in &traffic.real_servers {
-            let Some(guard) = self.guard(load.address) else { continue };
+            let Some(guard) = place(load.address).and_then(|index| self.guards.get_mut(index)) else {
+                continue;
+            };
             let Some(before) = guard.clients.load(load.address) else { continue };
             let change = sample::Change::between(&before, load, seconds);
             guard.evidence.sample(now, &change);
@@ -288,7 +294,7 @@ impl Overload {
             let moment = Moment { now, active: load.active, shedding, pool_waits, peers_rest };
             guard.clients.sample(&mut guard.checks, moment, load, &change);
         }
-        self.remember(traffic);
+        self.remember(traffic, place);
         self.reconsider(now);
     }
 
@@ -372,16 +378,11 @@ impl Overload {
         }
     }
 
-    fn guard(&mut self, address: SocketAddr) -> Option<&mut Guard> {
-        let at = self.guards.binary_search_by_key(&address, |it| it.address).ok()?;
-        self.guards.get_mut(at)
-    }
-
-    fn remember(&mut self, traffic: &Traffic) {
+    fn remember(&mut self, traffic: &Traffic, place: impl Fn(SocketAddr) -> Option<usize>) {
         self.turned_away = Some(traffic.turned_away);
         self.fullest = traffic.real_servers.iter().map(|it| it.active).max().unwrap_or(0);
         for load in &traffic.real_servers {
-            if let Some(guard) = self.guard(load.address) {
+            if let Some(guard) = place(load.address).and_then(|index| self.guards.get_mut(index)) {
                 guard.clients.remember(load);
             }
         }
@@ -397,7 +398,6 @@ impl Overload {
 impl Guard {
     fn new(server: &RealServer) -> Guard {
         Guard {
-            address: server.address,
             most: server.most(),
             evidence: Evidence::default(),
             checks: Checks::default(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tidegate::config;
+use tidegate::probes::Probes;
 use tidegate_checkers::Spec;
 use tidegate_integration::pki::{Authority, Leaf, Validity};
 
@@ -30,7 +31,7 @@ pub(crate) async fn outcome(case: &str, address: SocketAddr, keys: &str) -> Stri
 pub(crate) async fn outcome_within(timeout: Duration, case: &str, address: SocketAddr, keys: &str) -> String {
     let spec = (*spec(keys)).clone();
     let outcome = crate::observe(address, spec, timeout).await.outcome;
-    let outcome = tidegate::probes::outcome(outcome).to_string();
+    let outcome = Probes::default().outcome(outcome).to_string();
     let kind = keys.split('"').nth(1).unwrap_or_default();
     let line = format!("| {kind} | {case} | {} |\n", outcome.replace('|', "\\|"));
     // In one piece, since other tests write too.
