@@ -52,7 +52,7 @@ pub struct Observation {
 /// What makes those that are `wanted` of the probes in the schedule, with a value for each that is new.
 pub(crate) fn renew<'a, T>(
     schedule: &Schedule<T>,
-    wanted: impl Iterator<Item = &'a Arc<Probe>> + Clone,
+    wanted: impl Iterator<Item = &'a Arc<Probe>>,
     mut value: impl FnMut(&Arc<Probe>) -> T,
 ) -> Input<T> {
     let mut gone: HashSet<u64> = schedule.ids().collect();
