@@ -33,11 +33,18 @@ pub(super) struct Evidence {
 
 #[derive(Debug, Default)]
 struct Faults {
-    /// A check was refused, though clients heard of the server; and for how long, in seconds, nobody has got through
-    /// since. None before a sample has come that began after it.
-    refused: Option<Option<f64>>,
+    /// A check was refused, though clients heard of the server.
+    refused: Option<Refused>,
     /// When a check last got a wrong answer.
     wrong: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    /// No sample has come that began after it.
+    JustNow,
+    /// So long, in seconds, nobody has got through since.
+    For(f64),
 }
 
 impl Evidence {
@@ -89,7 +96,7 @@ impl Evidence {
             OutcomeKind::Refused if self.progresses(now) && self.unshaken => Class::Idle,
             _ if self.progresses(now) => {
                 if kind == OutcomeKind::Refused {
-                    self.faults().refused.get_or_insert(None);
+                    self.faults().refused.get_or_insert(Refused::JustNow);
                 }
                 Class::Saturated
             }
@@ -107,13 +114,13 @@ impl Evidence {
 impl Faults {
     /// True where nobody has got through for so long that nobody can: a full backlog lets somebody in now and then.
     fn sample(&mut self, change: &Change) -> bool {
-        let Some(refused) = self.refused else { return false };
-        self.refused = match refused {
-            Some(_) if change.heard => None,
-            Some(silent) if change.failed > 0 => Some(Some(silent + change.seconds)),
-            silent => Some(Some(silent.unwrap_or_default())),
+        self.refused = match self.refused {
+            Some(Refused::JustNow) => Some(Refused::For(0.0)),
+            Some(Refused::For(_)) if change.heard => None,
+            Some(Refused::For(silent)) if change.failed > 0 => Some(Refused::For(silent + change.seconds)),
+            unchanged => unchanged,
         };
-        matches!(self.refused, Some(Some(silent)) if silent >= CRASHED)
+        matches!(self.refused, Some(Refused::For(silent)) if silent >= CRASHED)
     }
 }
 
