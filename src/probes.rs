@@ -24,7 +24,7 @@ pub struct Probes {
     /// The same by id.
     all: Arc<Vec<Arc<Probe>>>,
     last_id: u64,
-    /// Of the outcome before.
+    /// Of the last outcome that had one.
     last_detail: Arc<str>,
 }
 
@@ -129,6 +129,10 @@ impl Probes {
             It::WrongAnswer(text) => (Kind::WrongAnswer, text),
             It::NotRun(text) => (Kind::NotRun, text),
         };
+        if detail.is_empty() {
+            // It needs no memory, and is no reason to forget the other.
+            return engine::Outcome { kind, detail: Arc::default(), advice };
+        }
         if *self.last_detail != *detail {
             self.last_detail = detail.into();
         }

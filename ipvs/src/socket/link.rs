@@ -60,7 +60,7 @@ impl Link {
         messages: Vec<M>,
         deadline: Instant,
     ) -> Result<Vec<Result<(), Errno>>, Fault> {
-        let answers = self.converse(family, messages, || Ok(None), deadline)?;
+        let answers = self.converse(family, messages, deadline)?;
         Ok(answers.into_iter().map(|answer| answer.map(drop)).collect())
     }
 
@@ -71,20 +71,18 @@ impl Link {
         messages: Vec<M>,
         deadline: Instant,
     ) -> Result<Vec<Result<M, Errno>>, Fault> {
-        let answers = self.converse(family, messages, || Err(Errno::INTR), deadline)?;
+        let answers = self.converse(family, messages, deadline)?;
         Ok(answers.into_iter().map(|answer| answer?.ok_or(Errno::INTR)).collect())
     }
 
-    /// An empty message comes last, which the kernel always acknowledges: whoever has no answer by then gets none, and
-    /// `silence` says what that means.
+    /// An empty message comes last, which the kernel always acknowledges: whoever has no answer by then gets none.
     fn converse<M: Content>(
         &mut self,
         family: u16,
         messages: Vec<M>,
-        silence: impl Fn() -> Result<Option<M>, Errno>,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<M>, Errno>>, Fault> {
-        let mut answers: Vec<_> = messages.iter().map(|_| silence()).collect();
+        let mut answers: Vec<_> = messages.iter().map(|_| Ok(None)).collect();
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         for message in messages {
